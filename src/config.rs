@@ -1,0 +1,1 @@
+//! What users write: scenario files, as serde sees them, checked and turned into `model` values.

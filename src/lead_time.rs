@@ -1,0 +1,1 @@
+//! How long a node takes from request to usable GPUs.

@@ -1,0 +1,27 @@
+//! Prewarm keeps GPU nodes ready before the pods that need them arrive, at a bounded cost.
+//!
+//! Decide in a pure core, act in `live`, rehearse in [`sim`]. The layers, lower ones first:
+//!
+//! | layer | modules | may use |
+//! |---|---|---|
+//! | 0 | [`time`], [`units`] | std |
+//! | 1 | [`model`] | 0 |
+//! | 2 | [`packing`], [`lead_time`], [`forecast`] | 0-1 |
+//! | 3 | [`strategy`], [`world`] | 0-2 |
+//! | 4 | [`config`] | 0-1 |
+//! | 5 | [`sim`] | 0-4 |
+//! | 6 | [`cli`] | all |
+//!
+//! ARCHITECTURE.md says more; `tests/layers.rs` keeps the table true.
+
+pub mod cli;
+pub mod config;
+pub mod forecast;
+pub mod lead_time;
+pub mod model;
+pub mod packing;
+pub mod sim;
+pub mod strategy;
+pub mod time;
+pub mod units;
+pub mod world;

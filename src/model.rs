@@ -1,0 +1,14 @@
+//! What a cluster and its demand *are*: jobs, gangs, shapes, pools. Plain data, no behaviour beyond
+//! looking at itself, no file formats.
+
+mod job;
+mod pool;
+mod trace;
+
+pub use job::{Gang, GangId, Job, KindId, OwnerId, Shape, ShapeId};
+pub use pool::{LeadTime, Pool, StageTime, SupplyLimit};
+pub use trace::{SkipReason, Trace, TraceBuilder};
+
+/// The resource name of a whole NVIDIA GPU; MIG slices have names of their own
+/// (`nvidia.com/mig-1g.10gb`).
+pub const NVIDIA_GPU: &str = "nvidia.com/gpu";

@@ -1,0 +1,3 @@
+//! Offline runs: traces in, comparisons of strategies out.
+
+pub mod report;
