@@ -1,1 +1,16 @@
-//! Jobs to nodes.
+//! Jobs to nodes: what a job asks of one node, what a node has left, and how many nodes a set of
+//! waiting jobs needs.
+//!
+//! Knows nothing of time. Two representations of "what is left": [`Room`] is one node with all its
+//! dimensions; [`Bins`] is many nodes at once for the question "would it fit, and what is left then".
+
+mod bins;
+mod part;
+mod room;
+
+pub use bins::{Bins, Checkpoint};
+pub use part::{Part, split};
+pub use room::{DeviceMask, Room};
+
+/// Most devices a node can have (a whole node of MIG slices has 56).
+pub const MAX_DEVICES: u32 = 128;

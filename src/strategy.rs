@@ -4,6 +4,7 @@
 //! ([`settle`](settle::settle)) turns that into nodes to create and to remove. So two strategies differ
 //! in exactly what their names say, and creating and cancelling can never disagree.
 
+pub mod settle;
 mod want;
 
 pub use want::{Arrival, Credit, PoolView, Strategy, Timers, Want};

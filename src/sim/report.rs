@@ -128,10 +128,12 @@ pub struct PolicyReport {
     pub wait_seconds: WaitSeconds,
     /// Jobs that waited longer than a minute.
     pub jobs_waiting_over_60s: u64,
-    /// Nodes requested.
+    /// Nodes requested in the whole run, the time before the scored window included.
     pub node_starts: u64,
-    /// Nodes requested on which nothing ever ran.
+    /// Of those, gone without ever having run anything.
     pub wasted_starts: u64,
+    /// Nodes requested in the scored window.
+    pub scored_node_starts: u64,
     /// Jobs that had not finished at the end.
     pub unfinished_jobs: u64,
     /// Of those, jobs that had not even started.

@@ -1,0 +1,256 @@
+//! The nodes of one pool, indexed by what they have left.
+
+use super::outcome::PoolTotals;
+use crate::{
+    lead_time::draw,
+    model::Pool,
+    packing::{DeviceMask, Part, Room},
+    time::{Millis, Timestamp},
+};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
+
+/// Index of a node in [`super::Outcome::nodes`]: nodes are numbered in order of request, so a lower
+/// number is an older node.
+pub(super) type NodeId = u32;
+
+/// After a refused request the pool is left alone for this long, twice as long after each further one.
+const BACKOFF_FIRST: Millis = Millis::from_mins(2);
+const BACKOFF_MAX: Millis = Millis::from_mins(30);
+
+#[derive(Debug)]
+struct Node {
+    room: Room,
+    running_jobs: u32,
+    idle_since: Timestamp,
+}
+
+/// One pool at work.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    pub(super) pool: Pool,
+    /// Only the number of whole free devices decides whether a job fits.
+    pub(super) is_simple: bool,
+    pub(super) empty_node: Room,
+    nodes: BTreeMap<NodeId, Node>,
+    /// `by_free[f]`: usable nodes with `f` devices free, parts of devices rounded up.
+    pub(super) by_free: Vec<BTreeSet<NodeId>>,
+    idle: BTreeSet<(Timestamp, NodeId)>,
+    pub(super) provisioning: u32,
+    pub(super) warming: u32,
+    pub(super) draining: u32,
+    pub(super) free_milli: u64,
+    pub(super) running_milli: u64,
+    pub(super) last_create: Option<Timestamp>,
+    pub(super) backoff_until: Timestamp,
+    backoff: Millis,
+    lead_rng: ChaCha8Rng,
+    failure_rng: ChaCha8Rng,
+    pub(super) totals: PoolTotals,
+}
+
+/// A node that was asked for, with the instants of its next stages.
+pub(super) enum Requested {
+    /// It will be Ready, then usable.
+    ComesUp { ready: Timestamp, usable: Timestamp },
+    /// It will turn out to have failed.
+    Fails { at: Timestamp },
+}
+
+impl Fleet {
+    pub(super) fn new(pool: &Pool, index: u32, seed: u64, shared: bool, is_simple: bool) -> Self {
+        let stream = |purpose: u64| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(u64::from(index) * 2 + purpose);
+            rng
+        };
+        Self {
+            pool: pool.clone(),
+            is_simple,
+            empty_node: Room::empty_node(pool, shared),
+            nodes: BTreeMap::new(),
+            by_free: vec![BTreeSet::new(); pool.gpus_per_node as usize + 1],
+            idle: BTreeSet::new(),
+            provisioning: 0,
+            warming: 0,
+            draining: 0,
+            free_milli: 0,
+            running_milli: 0,
+            last_create: None,
+            backoff_until: Timestamp::ZERO,
+            backoff: BACKOFF_FIRST,
+            lead_rng: stream(0),
+            failure_rng: stream(1),
+            totals: PoolTotals::default(),
+        }
+    }
+
+    pub(super) fn usable(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
+    pub(super) fn in_flight(&self) -> u32 {
+        self.provisioning + self.warming
+    }
+
+    pub(super) fn alive(&self) -> u32 {
+        self.usable() + self.in_flight()
+    }
+
+    pub(super) fn idle_count(&self) -> u32 {
+        self.idle.len() as u32
+    }
+
+    /// Since when idle nodes are idle, longest first.
+    pub(super) fn idle_since(&self) -> impl Iterator<Item = Timestamp> {
+        self.idle.iter().map(|&(since, _)| since)
+    }
+
+    /// The first instant after `since` from which on some node is idle.
+    pub(super) fn next_idle_after(&self, since: Timestamp) -> Option<Timestamp> {
+        let later = (Bound::Excluded((since, NodeId::MAX)), Bound::Unbounded);
+        self.idle.range(later).next().map(|&(since, _)| since)
+    }
+
+    /// What a usable node has left.
+    pub(super) fn room(&self, id: NodeId) -> &Room {
+        &self.nodes[&id].room
+    }
+
+    /// Can new nodes be asked for at all?
+    pub(super) fn can_grow(&self, now: Timestamp) -> bool {
+        now >= self.backoff_until && self.pool.max_nodes.is_none_or(|max| self.alive() < max)
+    }
+
+    /// Asks the provider for a node. `None` = refused, and the pool backs off.
+    pub(super) fn request(&mut self, now: Timestamp) -> Option<Requested> {
+        let billed = self.alive() + self.draining;
+        if self.pool.supply_at(now).is_some_and(|supply| billed >= supply) {
+            self.totals.refused += 1;
+            self.backoff_until = now + self.backoff;
+            self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+            return None;
+        }
+        self.backoff = BACKOFF_FIRST;
+        self.last_create = Some(now);
+        self.provisioning += 1;
+        self.note_peak();
+        let ready = now + draw(self.pool.lead_time.provisioning, &mut self.lead_rng);
+        let usable = ready + draw(self.pool.lead_time.warm_up, &mut self.lead_rng);
+        if self.draws_failure() {
+            return Some(Requested::Fails { at: ready });
+        }
+        Some(Requested::ComesUp { ready, usable })
+    }
+
+    fn draws_failure(&mut self) -> bool {
+        // 53 bits make a double in [0, 1) exactly.
+        self.pool.failure_rate > 0.0
+            && ((self.failure_rng.next_u64() >> 11) as f64) / ((1u64 << 53) as f64)
+                < self.pool.failure_rate
+    }
+
+    fn note_peak(&mut self) {
+        self.totals.peak_nodes = self.totals.peak_nodes.max(self.alive() + self.draining);
+    }
+
+    /// A node that exists from the start.
+    pub(super) fn add_existing(&mut self, id: NodeId, now: Timestamp) {
+        self.insert(id, now);
+        self.note_peak();
+    }
+
+    pub(super) fn became_ready(&mut self) {
+        self.provisioning -= 1;
+        self.warming += 1;
+    }
+
+    pub(super) fn failed(&mut self) {
+        self.provisioning -= 1;
+    }
+
+    pub(super) fn became_usable(&mut self, id: NodeId, now: Timestamp) {
+        self.warming -= 1;
+        self.insert(id, now);
+    }
+
+    fn insert(&mut self, id: NodeId, now: Timestamp) {
+        let room = self.empty_node.clone();
+        self.free_milli += u64::from(room.free_milli);
+        self.by_free[level(&room)].insert(id);
+        self.idle.insert((now, id));
+        self.nodes.insert(id, Node { room, running_jobs: 0, idle_since: now });
+    }
+
+    /// Takes the node idle longest out of service.
+    pub(super) fn drain_idlest(&mut self) -> Option<NodeId> {
+        let (_, id) = self.idle.pop_first()?;
+        let node = self.nodes.remove(&id)?;
+        self.by_free[level(&node.room)].remove(&id);
+        self.free_milli -= u64::from(node.room.free_milli);
+        self.draining += 1;
+        Some(id)
+    }
+
+    /// Puts a part of a job on a node where it fits.
+    pub(super) fn take(&mut self, id: NodeId, part: &Part) -> DeviceMask {
+        self.change(id, |node, idle| {
+            if node.running_jobs == 0 {
+                idle.remove(&(node.idle_since, id));
+            }
+            node.running_jobs += 1;
+            node.room.take(part)
+        })
+    }
+
+    /// Takes a part of a job off its node.
+    pub(super) fn give(&mut self, id: NodeId, part: &Part, mask: DeviceMask, now: Timestamp) {
+        self.change(id, |node, _| node.idle_since = now);
+        self.undo_take(id, part, mask);
+    }
+
+    /// As if the part had never been taken.
+    pub(super) fn undo_take(&mut self, id: NodeId, part: &Part, mask: DeviceMask) {
+        self.change(id, |node, idle| {
+            node.running_jobs -= 1;
+            if node.running_jobs == 0 {
+                idle.insert((node.idle_since, id));
+            }
+            node.room.give(part, mask);
+        });
+    }
+
+    /// Changes a node and keeps the index and the sums true.
+    fn change<T>(
+        &mut self,
+        id: NodeId,
+        change: impl FnOnce(&mut Node, &mut BTreeSet<(Timestamp, NodeId)>) -> T,
+    ) -> T {
+        let node = self.nodes.get_mut(&id).expect("jobs run on usable nodes only");
+        let (old_level, old_free) = (level(&node.room), node.room.free_milli);
+        let result = change(node, &mut self.idle);
+        let (new_level, new_free) = (level(&node.room), node.room.free_milli);
+        if old_level != new_level {
+            self.by_free[old_level].remove(&id);
+            self.by_free[new_level].insert(id);
+        }
+        self.free_milli = self.free_milli + u64::from(new_free) - u64::from(old_free);
+        self.running_milli = self.running_milli + u64::from(old_free) - u64::from(new_free);
+        result
+    }
+
+    pub(super) fn rooms(&self) -> impl Iterator<Item = &Room> {
+        self.nodes.values().map(|node| &node.room)
+    }
+}
+
+/// Place of a node in the index.
+fn level(room: &Room) -> usize {
+    room.free_milli.div_ceil(1000) as usize
+}

@@ -1,0 +1,559 @@
+//! The event loop.
+
+use super::{
+    attribution::Attribution,
+    classes::{ClassId, Classes},
+    fleet::{Fleet, NodeId, Requested},
+    need::{self, Need},
+    outcome::{NodeLife, Outcome},
+    placement::{Seats, Typical, find, seat_all},
+    queue::{JobId, Queue},
+    series::{Level, Recorder},
+    setup::Setup,
+};
+use crate::{
+    model::{Shape, Trace},
+    packing::{Part, split},
+    strategy::{
+        Arrival, PoolView, Strategy, Timers,
+        settle::{Plan, settle},
+    },
+    time::{Millis, Timestamp},
+};
+use smallvec::SmallVec;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+};
+
+/// How many steps pass between two looks at the interruption flag.
+const STEPS_PER_LOOK: u32 = 4096;
+
+/// Simulates the trace with one strategy per pool.
+///
+/// `go_on` is asked now and then with the instant reached; `false` ends the run there and marks it
+/// partial. Rows marked preexisting run from second 0 on nodes that exist then; min nodes exist too.
+///
+/// # Panics
+/// If there is not exactly one strategy per pool.
+pub fn run(
+    trace: &Trace,
+    setup: &Setup,
+    strategies: &mut [Box<dyn Strategy>],
+    go_on: &dyn Fn(Timestamp) -> bool,
+) -> Outcome {
+    assert_eq!(strategies.len(), setup.pools.len(), "one strategy per pool");
+    let mut world = World::new(trace, setup, strategies);
+    world.populate();
+    world.run(go_on);
+    world.finish()
+}
+
+/// What a node does next, in the order it happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Failed,
+    Ready,
+    Usable,
+    Gone,
+}
+
+#[derive(Debug)]
+struct Running {
+    pool: u32,
+    seats: Seats,
+}
+
+struct World<'a> {
+    trace: &'a Trace,
+    setup: &'a Setup,
+    strategies: &'a mut [Box<dyn Strategy>],
+    timers: Timers,
+    now: Timestamp,
+    classes: Classes,
+    fleets: Vec<Fleet>,
+    queue: Queue,
+    typical: Typical,
+    /// Index of the next arrival in the trace.
+    next_job: usize,
+    running: Vec<Running>,
+    free_slots: Vec<u32>,
+    ends: BinaryHeap<Reverse<(Timestamp, JobId, u32)>>,
+    node_events: BinaryHeap<Reverse<(Timestamp, NodeId, Stage)>>,
+    lives: Vec<NodeLife>,
+    starts: Vec<Timestamp>,
+    /// Demand waiting by preferred pool.
+    waiting_milli: Vec<u64>,
+    demand_integral: Vec<i128>,
+    arrivals: Vec<Vec<Arrival>>,
+    /// Classes in which something arrived at this instant behind nobody.
+    fresh: BTreeSet<ClassId>,
+    capacity_grew: bool,
+    is_dirty: bool,
+    /// The next instant at which a strategy wants to look although nothing happened.
+    wake_at: Timestamp,
+    attribution: Attribution,
+    recorder: Option<Recorder>,
+    events: u64,
+    is_partial: bool,
+}
+
+impl<'a> World<'a> {
+    fn new(trace: &'a Trace, setup: &'a Setup, strategies: &'a mut [Box<dyn Strategy>]) -> Self {
+        let timers = strategies.first().map(|strategy| strategy.timers()).unwrap_or_default();
+        let pools = setup.pools.len();
+        let fleet = |(index, pool)| {
+            let fits = |shape: &&Shape| split(shape, pool).is_some();
+            let shared = trace.shapes.iter().filter(fits).any(|shape| shape.gpu_milli < 1000);
+            let is_simple = !shared && pool.cpu_milli.is_none() && pool.memory_mib.is_none();
+            Fleet::new(pool, index, setup.seed, shared, is_simple)
+        };
+        Self {
+            trace,
+            setup,
+            strategies,
+            timers,
+            now: Timestamp::ZERO,
+            classes: Classes::new(trace, &setup.pools),
+            fleets: (0u32..).zip(&setup.pools).map(fleet).collect(),
+            queue: Queue::new(trace, setup.score_from),
+            typical: Typical::default(),
+            next_job: 0,
+            running: Vec::new(),
+            free_slots: Vec::new(),
+            ends: BinaryHeap::new(),
+            node_events: BinaryHeap::new(),
+            lives: Vec::new(),
+            starts: vec![Timestamp::NEVER; trace.jobs.len()],
+            waiting_milli: vec![0; pools],
+            demand_integral: vec![0; pools],
+            arrivals: vec![Vec::new(); pools],
+            fresh: BTreeSet::new(),
+            capacity_grew: false,
+            is_dirty: true,
+            wake_at: Timestamp::NEVER,
+            attribution: Attribution::new(),
+            recorder: setup.series_bin.map(|bin| Recorder::new(bin, setup.end)),
+            events: 0,
+            is_partial: false,
+        }
+    }
+
+    /// The world at second 0: preexisting jobs, larger ones first, on nodes made for them, and the
+    /// minimum of nodes.
+    fn populate(&mut self) {
+        let jobs = &self.trace.jobs;
+        let mut existing: Vec<JobId> =
+            (0u32..).zip(jobs).filter(|(_, job)| job.is_preexisting()).map(|(id, _)| id).collect();
+        let size = |id: JobId| self.trace.shape(&jobs[id as usize]).demand_milli();
+        existing.sort_by_key(|&id| Reverse((size(id), jobs[id as usize].duration, Reverse(id))));
+        for id in existing {
+            self.place_existing(id);
+        }
+        for pool in 0..self.fleets.len() {
+            while self.fleets[pool].usable() < self.fleets[pool].pool.min_nodes {
+                self.add_existing_node(pool);
+            }
+        }
+    }
+
+    /// A job that does not fit even then (no pool for it, or the maximum reached) waits like one that
+    /// arrives at second 0.
+    fn place_existing(&mut self, id: JobId) {
+        let class = self.trace.jobs[id as usize].shape.0;
+        if self.try_start(class, &[id]) {
+            return;
+        }
+        for pool in self.classes.get(class).pools.clone() {
+            let most = self.classes.get(class).bare_parts[pool as usize].len();
+            for _ in 0..most {
+                let fleet = &self.fleets[pool as usize];
+                if fleet.pool.max_nodes.is_some_and(|max| fleet.alive() >= max) {
+                    break;
+                }
+                self.add_existing_node(pool as usize);
+                if self.try_start(class, &[id]) {
+                    return;
+                }
+            }
+        }
+        self.submit(id);
+    }
+
+    fn add_existing_node(&mut self, pool: usize) {
+        let id = self.new_life(pool);
+        let life = &mut self.lives[id as usize];
+        (life.ready, life.usable) = (Timestamp::ZERO, Timestamp::ZERO);
+        self.fleets[pool].add_existing(id, Timestamp::ZERO);
+        self.capacity_grew = true;
+    }
+
+    fn new_life(&mut self, pool: usize) -> NodeId {
+        self.lives.push(NodeLife {
+            pool: pool as u32,
+            requested: self.now,
+            ready: Timestamp::NEVER,
+            usable: Timestamp::NEVER,
+            drained: Timestamp::NEVER,
+            gone: Timestamp::NEVER,
+            used: false,
+            failed: false,
+        });
+        (self.lives.len() - 1) as NodeId
+    }
+
+    fn run(&mut self, go_on: &dyn Fn(Timestamp) -> bool) {
+        let mut steps = 0u32;
+        loop {
+            let next = self.next_instant();
+            if next >= self.setup.end {
+                self.advance(self.setup.end);
+                return;
+            }
+            self.advance(next);
+            self.step();
+            steps += 1;
+            if steps.is_multiple_of(STEPS_PER_LOOK) && !go_on(self.now) {
+                self.is_partial = true;
+                return;
+            }
+        }
+    }
+
+    fn next_instant(&self) -> Timestamp {
+        let arrival = self.next_arrival().map_or(Timestamp::NEVER, |job| job.submit);
+        let end = self.ends.peek().map_or(Timestamp::NEVER, |Reverse((at, ..))| *at);
+        let node = self.node_events.peek().map_or(Timestamp::NEVER, |Reverse((at, ..))| *at);
+        arrival.min(end).min(node).min(self.next_decision())
+    }
+
+    fn next_decision(&self) -> Timestamp {
+        let at = if self.is_dirty { self.now } else { self.wake_at };
+        at.max(self.now).ceil_to(self.setup.decision_every)
+    }
+
+    fn next_arrival(&self) -> Option<&crate::model::Job> {
+        self.trace.jobs.get(self.next_job)
+    }
+
+    /// Time passes with nothing changed.
+    fn advance(&mut self, to: Timestamp) {
+        let span = to - self.now;
+        if span == Millis::ZERO {
+            return;
+        }
+        for (pool, fleet) in self.fleets.iter().enumerate() {
+            let demand = fleet.running_milli + self.waiting_milli[pool];
+            self.demand_integral[pool] += i128::from(demand) * i128::from(span.0);
+        }
+        self.attribution.advance(span);
+        if self.recorder.is_some() {
+            let level = self.level();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.add(self.now, to, level);
+            }
+        }
+        self.now = to;
+    }
+
+    fn level(&self) -> Level {
+        let sum = |of: &dyn Fn(&Fleet) -> u64| self.fleets.iter().map(of).sum::<u64>();
+        let nodes =
+            |fleet: &Fleet, count: u32| u64::from(count) * u64::from(fleet.empty_node.free_milli);
+        Level {
+            demand: sum(&|fleet| fleet.running_milli) + self.queue.waiting_milli,
+            usable: sum(&|fleet| nodes(fleet, fleet.usable())),
+            warming: sum(&|fleet| nodes(fleet, fleet.in_flight())),
+            waiting: self.queue.waiting_milli,
+        }
+    }
+
+    /// Everything that happens at this instant.
+    fn step(&mut self) {
+        self.end_jobs();
+        self.change_nodes();
+        self.take_arrivals();
+        self.schedule();
+        if self.next_decision() <= self.now {
+            self.decide();
+        } else {
+            self.attribution.refresh(self.now, &self.queue, &self.classes, &self.fleets);
+        }
+    }
+
+    fn end_jobs(&mut self) {
+        while let Some(&Reverse((at, _, slot))) = self.ends.peek() {
+            if at > self.now {
+                break;
+            }
+            self.ends.pop();
+            let job = &mut self.running[slot as usize];
+            let fleet = &mut self.fleets[job.pool as usize];
+            for seat in job.seats.drain(..) {
+                fleet.give(seat.node, &seat.part, seat.mask, self.now);
+            }
+            self.free_slots.push(slot);
+            self.events += 1;
+            self.capacity_grew = true;
+            self.is_dirty = true;
+        }
+    }
+
+    fn change_nodes(&mut self) {
+        while let Some(&Reverse((at, id, stage))) = self.node_events.peek() {
+            if at > self.now {
+                break;
+            }
+            self.node_events.pop();
+            self.change_node(id, stage);
+            self.events += 1;
+            self.is_dirty = true;
+        }
+    }
+
+    fn change_node(&mut self, id: NodeId, stage: Stage) {
+        let life = &mut self.lives[id as usize];
+        let fleet = &mut self.fleets[life.pool as usize];
+        match stage {
+            Stage::Failed => {
+                (life.failed, life.gone) = (true, self.now);
+                fleet.failed();
+            }
+            Stage::Ready => {
+                life.ready = self.now;
+                fleet.became_ready();
+            }
+            Stage::Usable => {
+                life.usable = self.now;
+                fleet.became_usable(id, self.now);
+                self.capacity_grew = true;
+            }
+            Stage::Gone => {
+                life.gone = self.now;
+                fleet.draining -= 1;
+            }
+        }
+    }
+
+    fn take_arrivals(&mut self) {
+        while let Some(job) = self.next_arrival() {
+            if job.submit > self.now {
+                break;
+            }
+            let id = self.next_job as JobId;
+            self.next_job += 1;
+            if !self.trace.jobs[id as usize].is_preexisting() {
+                self.note_arrival(id);
+                self.submit(id);
+            }
+        }
+    }
+
+    /// Tells strategies and the fragmentation statistics of an arrival.
+    fn note_arrival(&mut self, id: JobId) {
+        let job = &self.trace.jobs[id as usize];
+        let class = self.classes.get(job.shape.0);
+        let Some(&home) = class.pools.first() else { return };
+        self.arrivals[home as usize].push(Arrival {
+            at: self.now,
+            shape: job.shape,
+            owner: job.owner,
+            gpu_milli: class.demand_milli,
+        });
+        self.typical.note(&class.bare_parts[home as usize][0]);
+    }
+
+    fn submit(&mut self, id: JobId) {
+        self.is_dirty = true;
+        let pools = &self.setup.pools;
+        let Some(class) = self.queue.submit(id, self.trace, &mut self.classes, pools) else {
+            return;
+        };
+        if let Some(&home) = self.classes.get(class).pools.first() {
+            self.waiting_milli[home as usize] += self.classes.get(class).demand_milli;
+        }
+        // Behind others of its class, or ahead of them as an older gang: tried only if it is first.
+        if self.queue.line(class).units.len() == 1 {
+            self.fresh.insert(class);
+        }
+    }
+
+    /// Starts what fits, by priority, submit time and id. Without new capacity only newcomers can fit;
+    /// and if the first unit of a class does not fit, no other of its class does.
+    fn schedule(&mut self) {
+        if self.queue.is_empty() {
+            self.capacity_grew = false;
+            return;
+        }
+        let fresh = std::mem::take(&mut self.fresh);
+        let tried = if self.capacity_grew { self.queue.active.clone() } else { fresh };
+        self.capacity_grew = false;
+        let mut heads: BinaryHeap<_> =
+            tried.into_iter().filter_map(|class| self.head(class)).collect();
+        while let Some(Reverse((_, first, class))) = heads.pop() {
+            if self.start_unit(class, first) {
+                heads.extend(self.head(class));
+            }
+        }
+    }
+
+    /// The first unit of a class, in the order in which units are tried.
+    fn head(&self, class: ClassId) -> Option<Reverse<(Reverse<i32>, JobId, ClassId)>> {
+        let first = *self.queue.line(class).units.front()?;
+        Some(Reverse((Reverse(self.classes.get(class).priority), first, class)))
+    }
+
+    fn start_unit(&mut self, class: ClassId, first: JobId) -> bool {
+        let jobs = self.queue.jobs_of(first);
+        if !self.try_start(class, &jobs) {
+            return false;
+        }
+        self.queue.pop(class, self.trace);
+        let of_class = self.classes.get(class);
+        if let Some(&home) = of_class.pools.first() {
+            self.waiting_milli[home as usize] -= of_class.demand_milli;
+        }
+        self.attribution.started(class, of_class.demand_milli);
+        true
+    }
+
+    /// Seats the jobs of one unit on the first pool with room and starts them.
+    fn try_start(&mut self, class: ClassId, jobs: &[JobId]) -> bool {
+        let Some((pool, seats)) = self.seat(class, jobs.len()) else { return false };
+        for (&job, seats) in jobs.iter().zip(seats) {
+            self.start(job, pool, seats);
+        }
+        true
+    }
+
+    fn seat(&mut self, class: ClassId, jobs: usize) -> Option<(u32, SmallVec<[Seats; 1]>)> {
+        let class = self.classes.get(class);
+        let (placement, typical) = (self.setup.placement, &self.typical);
+        let choose = |fleet: &Fleet, part: &Part| find(fleet, part, placement, typical);
+        class.pools.iter().find_map(|&pool| {
+            let parts = &class.parts[pool as usize];
+            Some((pool, seat_all(&mut self.fleets[pool as usize], parts, jobs, choose)?))
+        })
+    }
+
+    fn start(&mut self, id: JobId, pool: u32, seats: Seats) {
+        for seat in &seats {
+            self.lives[seat.node as usize].used = true;
+        }
+        let slot = self.free_slots.pop().unwrap_or_else(|| {
+            self.running.push(Running { pool, seats: Seats::new() });
+            (self.running.len() - 1) as u32
+        });
+        self.running[slot as usize] = Running { pool, seats };
+        self.starts[id as usize] = self.now;
+        self.ends.push(Reverse((self.now + self.trace.jobs[id as usize].duration, id, slot)));
+        self.events += 1;
+        self.is_dirty = true;
+    }
+
+    /// Asks the strategies and carries out what they want. A refused request is followed by another
+    /// look, so that waiting jobs spill over to the next pool at once.
+    fn decide(&mut self) {
+        for _ in 0..=self.fleets.len() {
+            self.is_dirty = false;
+            let need = self.look();
+            self.wake_at = need.next_ripe.unwrap_or(Timestamp::NEVER);
+            let mut refused = false;
+            for pool in 0..self.fleets.len() {
+                refused |= self.decide_pool(pool, &need);
+            }
+            if !refused {
+                self.attribution.decided(&need, &self.classes);
+                break;
+            }
+        }
+        self.attribution.refresh(self.now, &self.queue, &self.classes, &self.fleets);
+    }
+
+    fn look(&self) -> Need {
+        need::look(self.now, &self.fleets, &self.queue, self.trace, &self.classes, self.timers)
+    }
+
+    /// Returns whether the provider refused a request.
+    fn decide_pool(&mut self, pool: usize, need: &Need) -> bool {
+        let arrivals = std::mem::take(&mut self.arrivals[pool]);
+        let view = self.view(pool, need, &arrivals);
+        let want = self.strategies[pool].want(&view);
+        let fleet = &self.fleets[pool];
+        let plan = settle(&view, &want, fleet.idle_since());
+        let next_expiry = fleet
+            .next_idle_after(self.now - want.idle_timeout)
+            .map(|since| since + want.idle_timeout);
+        let grows_again = Some(fleet.backoff_until).filter(|&until| until > self.now);
+        self.arrivals[pool] = arrivals;
+        self.arrivals[pool].clear();
+        let wakes = [Some(want.wake_at), next_expiry, grows_again];
+        let future = wakes.into_iter().flatten().filter(|&at| at > self.now).min();
+        self.wake_at = self.wake_at.min(future.unwrap_or(Timestamp::NEVER));
+        self.carry_out(pool, plan)
+    }
+
+    fn view<'v>(&self, pool: usize, need: &Need, arrivals: &'v [Arrival]) -> PoolView<'v> {
+        let fleet = &self.fleets[pool];
+        let need = need.pools[pool];
+        PoolView {
+            now: self.now,
+            gpus_per_node: fleet.pool.gpus_per_node,
+            lead_time: fleet.pool.lead_time.mean(),
+            min_nodes: fleet.pool.min_nodes,
+            max_nodes: fleet.pool.max_nodes,
+            usable_nodes: fleet.usable(),
+            idle_nodes: fleet.idle_count(),
+            in_flight_nodes: fleet.in_flight(),
+            running_milli: fleet.running_milli,
+            waiting_milli: self.waiting_milli[pool],
+            demand_integral: self.demand_integral[pool],
+            firm_nodes: need.firm_nodes,
+            spare_milli: need.spare_milli,
+            spare_nodes: need.spare_nodes,
+            arrivals,
+            last_create: fleet.last_create,
+        }
+    }
+
+    fn carry_out(&mut self, pool: usize, plan: Plan) -> bool {
+        for _ in 0..plan.create {
+            if self.now < self.fleets[pool].backoff_until {
+                break;
+            }
+            let Some(requested) = self.fleets[pool].request(self.now) else { return true };
+            self.await_node(pool, &requested);
+        }
+        for _ in 0..plan.remove {
+            let Some(id) = self.fleets[pool].drain_idlest() else { break };
+            self.lives[id as usize].drained = self.now;
+            let gone = self.now + self.fleets[pool].pool.drain;
+            self.node_events.push(Reverse((gone, id, Stage::Gone)));
+        }
+        false
+    }
+
+    fn await_node(&mut self, pool: usize, requested: &Requested) {
+        let id = self.new_life(pool);
+        match *requested {
+            Requested::Fails { at } => self.node_events.push(Reverse((at, id, Stage::Failed))),
+            Requested::ComesUp { ready, usable } => {
+                self.node_events.push(Reverse((ready, id, Stage::Ready)));
+                self.node_events.push(Reverse((usable, id, Stage::Usable)));
+            }
+        }
+    }
+
+    fn finish(self) -> Outcome {
+        Outcome {
+            starts: self.starts,
+            nodes: self.lives,
+            causes: self.attribution.causes,
+            pools: self.fleets.iter().map(|fleet| fleet.totals).collect(),
+            series: self.recorder.map(Recorder::finish),
+            events: self.events,
+            ended_at: self.now,
+            is_partial: self.is_partial,
+        }
+    }
+}
