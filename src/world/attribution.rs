@@ -1,8 +1,9 @@
 //! What waiting is for: splits the demand of waiting jobs over causes as time passes.
 //!
-//! Per class of waiting jobs, newest first: those not looked at yet are undecided; those no pool could
-//! grow for wait for the maximum or for supply; the rest waits for nodes on their way, or for
-//! fragments to become whole if enough GPUs are free already.
+//! Per class of waiting jobs, newest first: those not looked at yet are undecided; as many as the free
+//! GPUs of a pool would hold wait for fragments to become whole; those no pool could grow for wait for
+//! the maximum or for supply; the rest waits for nodes on their way. Classes do not compete for the
+//! same fragments here, so fragmentation is an upper estimate where many shapes wait.
 
 use super::{
     classes::{ClassId, Classes},
@@ -82,16 +83,19 @@ impl Attribution {
             let seen = self.seen.get(id as usize).copied().unwrap_or_default();
             let waiting = line.units.len() as u64 * class.demand_milli;
             let pools = || class.pools.iter().map(|&pool| &fleets[pool as usize]);
-            let undecided = waiting.saturating_sub(seen.considered_milli).min(line.scored_milli);
-            let unplaced = seen.unplaced_milli.min(line.scored_milli - undecided);
-            let rest = line.scored_milli - undecided - unplaced;
-            let is_fragmented = pools().any(|fleet| fleet.free_milli >= class.demand_milli);
+            let free = pools().map(|fleet| fleet.free_milli).max().unwrap_or_default();
             let is_stock_out = pools().any(|fleet| now < fleet.backoff_until);
-            self.rates[WaitCause::Undecided as usize] += undecided;
-            self.rates[if is_stock_out { WaitCause::StockOut } else { WaitCause::Max } as usize] +=
-                unplaced;
-            self.rates[if is_fragmented { WaitCause::Fragmentation } else { WaitCause::Lead }
-                as usize] += rest;
+            let mut left = line.scored_milli;
+            let mut charge = |cause: WaitCause, most: u64| {
+                let part = most.min(left);
+                self.rates[cause as usize] += part;
+                left -= part;
+            };
+            charge(WaitCause::Undecided, waiting.saturating_sub(seen.considered_milli));
+            charge(WaitCause::Fragmentation, free - free % class.demand_milli);
+            let full = if is_stock_out { WaitCause::StockOut } else { WaitCause::Max };
+            charge(full, seen.unplaced_milli);
+            charge(WaitCause::Lead, u64::MAX);
         }
     }
 }
