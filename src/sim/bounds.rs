@@ -30,6 +30,12 @@ pub fn node_hours_lower(trace: &Trace, setup: &Setup) -> f64 {
     let pools = &setup.pools;
     let homes: Vec<Vec<usize>> = trace.shapes.iter().map(|shape| pools_for(shape, setup)).collect();
     let homes_of = |job: &Job| &homes[job.shape.0 as usize];
+    let largest = pools.iter().map(|pool| pool.gpus_per_node).max().unwrap_or(1);
+    let quickest = pools.iter().map(|pool| pool.lead_time.mean()).min().unwrap_or_default();
+    let together = lower_ms(trace, setup, (largest, quickest), |job| !homes_of(job).is_empty());
+    if pools.len() == 1 {
+        return node_hours(together);
+    }
     let exclusive: i128 = (0..pools.len())
         .map(|pool| {
             let only_here = |job: &Job| homes_of(job).as_slice() == [pool];
@@ -37,9 +43,6 @@ pub fn node_hours_lower(trace: &Trace, setup: &Setup) -> f64 {
             lower_ms(trace, setup, node, only_here)
         })
         .sum();
-    let largest = pools.iter().map(|pool| pool.gpus_per_node).max().unwrap_or(1);
-    let quickest = pools.iter().map(|pool| pool.lead_time.mean()).min().unwrap_or_default();
-    let together = lower_ms(trace, setup, (largest, quickest), |job| !homes_of(job).is_empty());
     node_hours(exclusive.max(together))
 }
 
@@ -54,32 +57,30 @@ fn lower_ms(
     (gpus, boot): (u32, Millis),
     takes: impl Fn(&Job) -> bool,
 ) -> i128 {
-    let mut changes: Vec<(Timestamp, i64)> = Vec::new();
-    for job in trace.jobs.iter().filter(|job| job.submit < setup.end && takes(job)) {
-        let demand = trace.shape(job).demand_milli() as i64;
-        changes.push((job.submit, demand));
-        changes.push((job.submit + job.duration, -demand));
-    }
-    changes.sort_unstable();
+    let jobs = || {
+        let taken = trace.jobs.iter().filter(|job| job.submit < setup.end && takes(job));
+        taken.map(|job| (job, trace.shape(job).demand_milli() as i64))
+    };
+    // Submits are in order already; only the ends need sorting.
+    let mut ends: Vec<(Timestamp, i64)> =
+        jobs().map(|(job, demand)| (job.submit + job.duration, demand)).collect();
+    ends.sort_unstable();
+    let mut submits = jobs().map(|(job, demand)| (job.submit, demand)).peekable();
+    let mut ends = ends.into_iter().peekable();
     let mut levels = Levels::new(setup.score_from, setup.end, boot);
     let node_milli = i64::from(gpus) * 1000;
     let mut demand = 0;
-    for same_instant in changes.chunk_by(|a, b| a.0 == b.0) {
-        demand += same_instant.iter().map(|&(_, change)| change).sum::<i64>();
-        levels.go_to(same_instant[0].0, demand.div_ceil_nodes(node_milli));
+    while let Some(&(next_end, _)) = ends.peek() {
+        let at = submits.peek().map_or(next_end, |&(submit, _)| submit.min(next_end));
+        while let Some((_, more)) = submits.next_if(|&(submit, _)| submit <= at) {
+            demand += more;
+        }
+        while let Some((_, less)) = ends.next_if(|&(end, _)| end <= at) {
+            demand -= less;
+        }
+        levels.go_to(at, ((demand + node_milli - 1) / node_milli) as usize);
     }
     levels.finish()
-}
-
-/// Rounding up to whole nodes; demand is never negative.
-trait DivCeilNodes {
-    fn div_ceil_nodes(self, node: Self) -> usize;
-}
-
-impl DivCeilNodes for i64 {
-    fn div_ceil_nodes(self, node: Self) -> usize {
-        ((self + node - 1) / node) as usize
-    }
 }
 
 /// Levels that rise and fall, last in first out.
