@@ -30,7 +30,7 @@ fn text(report: &Report) -> String {
     lines.push(String::new());
     lines.extend(comparison(report));
     lines.push(String::new());
-    lines.extend(notes(report).iter().flat_map(|note| wrapped(note, WIDTH)));
+    lines.extend(notes(report).iter().flat_map(|note| wrapped(&printable(note), WIDTH)));
     let mut text = String::new();
     for line in lines {
         text.push_str(line.trim_end());

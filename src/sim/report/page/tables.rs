@@ -2,7 +2,7 @@
 
 use super::super::{
     PolicyReport, PoolSummary, Report,
-    columns::{COLUMNS, Cell, Role, role},
+    columns::{COLUMNS, Cell, Column, Role, role},
     format, reading,
 };
 use maud::{Markup, html};
@@ -10,7 +10,12 @@ use std::collections::BTreeMap;
 
 /// Every figure of every policy; those that know the future in a body of their own.
 pub(super) fn comparison(report: &Report) -> Markup {
-    let cells: Vec<Vec<Cell>> = COLUMNS.iter().map(|column| column.cells(report)).collect();
+    // A column without any figure only takes room.
+    let (columns, cells): (Vec<&Column>, Vec<Vec<Cell>>) = COLUMNS
+        .iter()
+        .map(|column| (column, column.cells(report)))
+        .filter(|(_, cells)| cells.iter().any(|cell| cell.text != format::NONE))
+        .unzip();
     let (apart, among): (Vec<usize>, Vec<usize>) =
         (0..report.policies.len()).partition(|&at| role(&report.policies[at]) == Role::Reference);
     let rows = |places: &[usize]| {
@@ -31,14 +36,14 @@ pub(super) fn comparison(report: &Report) -> Markup {
                     table {
                         thead { tr {
                             th scope="col" { "policy" }
-                            @for column in &COLUMNS {
-                                th scope="col" { (column.head[0]) @if !column.head[0].ends_with('-') { " " } (column.head[1]) }
+                            @for column in &columns {
+                                th scope="col" { (column.head[0]) br; (column.head[1].replace(' ', "\u{a0}")) }
                             }
                         } }
                         tbody { (rows(&among)) }
                         @if !apart.is_empty() {
                             tbody.apart {
-                                tr { th.group scope="rowgroup" colspan=(COLUMNS.len() + 1) {
+                                tr { th.group scope="rowgroup" colspan=(columns.len() + 1) {
                                     span { "For reference: knows the future, cannot be had" }
                                 } }
                                 (rows(&apart))
@@ -60,8 +65,10 @@ pub(super) fn comparison(report: &Report) -> Markup {
                 details {
                     summary { "What the columns mean" }
                     dl.meanings {
-                        @for column in &COLUMNS {
-                            div { dt { (column.head[0]) " " (column.head[1]) } dd { (column.hint) } }
+                        @for column in &columns {
+                            div { dt {
+                                (column.head[0]) @if !column.head[0].ends_with('-') { " " } (column.head[1])
+                            } dd { (column.hint) } }
                         }
                     }
                 }
@@ -72,7 +79,7 @@ pub(super) fn comparison(report: &Report) -> Markup {
 
 fn name(policy: &PolicyReport) -> Markup {
     html! {
-        (policy.name)
+        @for part in policy.name.split_inclusive(',') { (part) wbr; }
         @if let Some(until) = reading::until(policy) { span.partial { " (" (until) ")" } }
     }
 }

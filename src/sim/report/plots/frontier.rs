@@ -13,7 +13,10 @@ use super::{
     scale,
     waits::look,
 };
-use plotters::{prelude::PathElement, style::Color};
+use plotters::{
+    prelude::{DrawingAreaErrorKind, PathElement},
+    style::Color,
+};
 
 /// The picture of all policies that ran to their end.
 pub(in super::super) fn frontier(words: &Words, report: &Report) -> String {
@@ -47,7 +50,7 @@ fn pareto(mut points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
 
 fn draw(canvas: &Canvas<'_>, screen: Screen, report: &Report, policies: &[&PolicyReport]) -> Drawn {
     write(canvas, "waiting GPU-hours", (4, 10), Ink::Muted, Anchor::Left)?;
-    let (_, rest) = canvas.split_vertically(16);
+    let (_, rest) = canvas.split_vertically(22);
     let height = rest.dim_in_pixel().1 as i32;
     let (plot, foot) = rest.split_vertically(height - 24);
     let middle = screen.width() as i32 / 2;
@@ -77,23 +80,32 @@ fn draw(canvas: &Canvas<'_>, screen: Screen, report: &Report, policies: &[&Polic
     };
     let chart = axes.chart(&plot)?;
     let ends = (scale::ends(&x_ticks).end, scale::ends(&y_ticks).end);
-    stair(&chart, policies, ends)?;
+    let front = stair(&chart, policies, ends)?;
     equal_cost(&chart, report, ends)?;
-    points(&plot, &chart, report, policies)
+    points(&plot, &chart, (report, policies), &front)
 }
 
-/// Everything right of or above the stair is beaten by a policy on it.
-fn stair(chart: &Chart<'_, '_>, policies: &[&PolicyReport], ends: (f64, f64)) -> Drawn {
+/// Draws the Pareto front: everything right of or above this stair is beaten by a policy on it. Its
+/// corners, in the pixels of the picture.
+fn stair(
+    chart: &Chart<'_, '_>,
+    policies: &[&PolicyReport],
+    ends: (f64, f64),
+) -> Result<Vec<(i32, i32)>, DrawingAreaErrorKind<std::io::Error>> {
     let competitors = policies.iter().filter(|p| role(p) == Role::Competitor);
     let front = pareto(competitors.map(|p| point(p)).collect());
-    let (Some(first), Some(last)) = (front.first(), front.last()) else { return Ok(()) };
+    let (Some(first), Some(last)) = (front.first(), front.last()) else {
+        return Ok(Vec::new());
+    };
     let mut corners = vec![(first.0, ends.1)];
     for pair in front.windows(2) {
         corners.extend([pair[0], (pair[1].0, pair[0].1)]);
     }
     corners.extend([*last, (ends.0, last.1)]);
+    let pixels = corners.iter().map(|corner| chart.backend_coord(corner)).collect();
     let style = Ink::Usable.stand_in().stroke_width(2);
-    chart.plotting_area().draw(&PathElement::new(corners, style))
+    chart.plotting_area().draw(&PathElement::new(corners, style))?;
+    Ok(pixels)
 }
 
 /// Along this line every point costs as much as the cheapest policy at kappa 20. Only where a
@@ -122,8 +134,8 @@ fn equal_cost(chart: &Chart<'_, '_>, report: &Report, ends: (f64, f64)) -> Drawn
 fn points(
     canvas: &Canvas<'_>,
     chart: &Chart<'_, '_>,
-    report: &Report,
-    policies: &[&PolicyReport],
+    (report, policies): (&Report, &[&PolicyReport]),
+    front: &[(i32, i32)],
 ) -> Drawn {
     let top = canvas.get_pixel_range().1.start;
     let on_canvas = |p: &&PolicyReport| {
@@ -134,8 +146,17 @@ fn points(
     let widths: Vec<i32> = policies.iter().map(|p| text_width(&p.name)).collect();
     let (x, y) = chart.plotting_area().get_pixel_range();
     let frame = Rect { left: x.start, top: y.start - top, right: x.end + 20, bottom: y.end - top };
+    let steps: Vec<Rect> = front
+        .windows(2)
+        .map(|ends| Rect {
+            left: ends[0].0.min(ends[1].0) - 2,
+            top: ends[0].1.min(ends[1].1) - top - 2,
+            right: ends[0].0.max(ends[1].0) + 2,
+            bottom: ends[0].1.max(ends[1].1) - top + 2,
+        })
+        .collect();
     for ((policy, point), place) in
-        policies.iter().zip(&at).zip(labels::places(&at, &widths, frame))
+        policies.iter().zip(&at).zip(labels::places(&at, &widths, &steps, frame))
     {
         if let Some(place) = place {
             label(canvas, &policy.name, *point, place)?;

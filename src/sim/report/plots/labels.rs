@@ -34,17 +34,21 @@ const HALF: i32 = 9;
 const MARKER: i32 = 8;
 
 /// A rectangle for the name of each point, in the order of the points; `widths` are those of the
-/// names. A name for which there is no free place within the frame gets none.
-pub(super) fn places(points: &[(i32, i32)], widths: &[i32], frame: Rect) -> Vec<Option<Rect>> {
-    let mut taken: Vec<Rect> = points
-        .iter()
-        .map(|&(x, y)| Rect {
-            left: x - MARKER,
-            top: y - MARKER,
-            right: x + MARKER,
-            bottom: y + MARKER,
-        })
-        .collect();
+/// names and `obstacles` is what else must stay uncovered. A name for which there is no free place
+/// within the frame gets none.
+pub(super) fn places(
+    points: &[(i32, i32)],
+    widths: &[i32],
+    obstacles: &[Rect],
+    frame: Rect,
+) -> Vec<Option<Rect>> {
+    let markers = points.iter().map(|&(x, y)| Rect {
+        left: x - MARKER,
+        top: y - MARKER,
+        right: x + MARKER,
+        bottom: y + MARKER,
+    });
+    let mut taken: Vec<Rect> = obstacles.iter().copied().chain(markers).collect();
     let mut places = Vec::new();
     for (&point, &width) in points.iter().zip(widths) {
         let place = around(point, width).into_iter().find(|place| {
@@ -87,13 +91,13 @@ mod tests {
 
     #[test]
     fn a_lone_name_stands_right_of_its_point() {
-        let place = places(&[(100, 100)], &[60], FRAME)[0].unwrap();
+        let place = places(&[(100, 100)], &[60], &[], FRAME)[0].unwrap();
         assert_eq!((place.left, place.top), (112, 91));
     }
 
     #[test]
     fn a_dozen_names_of_one_point_do_not_cover_each_other() {
-        let placed = places(&[(400, 200); 12], &[120; 12], FRAME);
+        let placed = places(&[(400, 200); 12], &[120; 12], &[], FRAME);
         assert!(placed.iter().all(Option::is_some));
         for a in 0..12 {
             for b in 0..a {
@@ -103,10 +107,17 @@ mod tests {
     }
 
     #[test]
+    fn a_name_keeps_off_obstacles() {
+        let line = Rect { left: 90, top: 99, right: 800, bottom: 101 };
+        let place = places(&[(100, 100)], &[60], &[line], FRAME)[0].unwrap();
+        assert!(!place.overlaps(&line));
+    }
+
+    #[test]
     fn a_name_stays_within_the_frame() {
         for point in [(2, 2), (799, 399), (799, 2)] {
-            assert!(places(&[point], &[200], FRAME)[0].unwrap().is_within(&FRAME));
+            assert!(places(&[point], &[200], &[], FRAME)[0].unwrap().is_within(&FRAME));
         }
-        assert_eq!(places(&[(5, 5)], &[900], FRAME), [None]);
+        assert_eq!(places(&[(5, 5)], &[900], &[], FRAME), [None]);
     }
 }

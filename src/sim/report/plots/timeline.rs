@@ -77,8 +77,8 @@ impl Timeline {
         let capacity = most(|p| &p.warming).max(most(|p| &p.demand));
         Self {
             window,
-            gpus: scale::ticks(capacity, 4),
-            waiting: scale::ticks(most(|p| &p.waiting), 2),
+            gpus: scale::ticks(capacity, 5),
+            waiting: scale::ticks(most(|p| &p.waiting), 3),
         }
     }
 
@@ -101,12 +101,12 @@ impl Timeline {
         series: &Series,
     ) -> Drawn {
         let width = screen.width() as i32 - 8;
-        let (upper, lower) = canvas.split_vertically(height(screen) as i32 - 134);
+        let (upper, lower) = canvas.split_vertically(height(screen) as i32 - 146);
         let entries = entries();
         let used = legend::height(&entries, width);
         legend::draw(&upper, &entries, (4, 0), width)?;
-        write(&upper, "GPUs", (4, used + 10), Ink::Muted, Anchor::Left)?;
-        let (_, upper) = upper.split_vertically(used + 14);
+        write(&upper, "GPUs", (4, used + 12), Ink::Muted, Anchor::Left)?;
+        let (_, upper) = upper.split_vertically(used + 20);
         let x = self.hours(series);
         let most = if screen == Screen::Wide { 8 } else { 3 };
         let x_ticks = scale::time_ticks(x.start, x.end, most);
@@ -131,7 +131,7 @@ impl Timeline {
             line(chart, &points.demand, Ink::Demand, 2)
         })?;
         write(&lower, "GPUs that waiting jobs ask for", (4, 10), Ink::Muted, Anchor::Left)?;
-        let (_, lower) = lower.split_vertically(14);
+        let (_, lower) = lower.split_vertically(20);
         panel(&self.waiting, &lower, &|chart| {
             fill(chart, &points.waiting, Ink::WaitingFill)?;
             line(chart, &points.waiting, Ink::Waiting, 2)
@@ -147,8 +147,8 @@ impl Timeline {
 
 fn height(screen: Screen) -> u32 {
     match screen {
-        Screen::Wide => 400,
-        Screen::Narrow => 430,
+        Screen::Wide => 420,
+        Screen::Narrow => 450,
     }
 }
 

@@ -66,10 +66,10 @@ pub(in super::super) fn waits(
     let below = |screen: Screen| legend::height(&entries, screen.width() as i32 - 8);
     picture(
         words,
-        |screen| (360 + below(screen)) as u32,
+        |screen| (366 + below(screen)) as u32,
         |canvas, screen| {
             write(canvas, "share of jobs", (4, 10), Ink::Muted, Anchor::Left)?;
-            let (_, rest) = canvas.split_vertically(16);
+            let (_, rest) = canvas.split_vertically(22);
             let (plot, rest) = rest.split_vertically(304);
             draw(&plot, screen, &curves, report.settings.lead_time_seconds)?;
             let middle = screen.width() as i32 / 2;
