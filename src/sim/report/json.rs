@@ -4,6 +4,7 @@ use super::Report;
 
 /// The report as indented JSON with a newline at its end. Keys come in a fixed order; a figure that is
 /// not finite is written as `null`, so that every reader can parse the document.
+#[expect(clippy::missing_panics_doc, reason = "the message says why it cannot")]
 pub fn json(report: &Report) -> String {
     let mut text = serde_json::to_string_pretty(report)
         .expect("a report has string keys only, and writing to memory cannot fail");

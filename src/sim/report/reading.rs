@@ -136,7 +136,7 @@ pub(super) fn pool(pool: &super::PoolSummary) -> String {
         "" => String::new(),
         model => format!(" {model}"),
     };
-    let most = pool.max_nodes.map_or("no maximum".to_owned(), |n| format!("max {n}"));
+    let most = pool.max_nodes.map_or_else(|| "no maximum".to_owned(), |n| format!("max {n}"));
     format!(
         "{} ({} GPUs{model} a node, min {}, {most})",
         pool.name, pool.gpus_per_node, pool.min_nodes

@@ -31,8 +31,9 @@ pub(super) fn cost(report: &Report) -> Markup {
         desc: format!("A point for each policy. {}.", listed.join("; ")),
     };
     let caption = html! {
-        "Left is cheaper, down is less waiting. The blue stair joins the policies that no other beats \
-         in both: whatever lies above or to the right of it is a worse choice at any price of waiting. "
+        "Left is fewer node-hours, down is less waiting. The blue stair (the Pareto front) joins the \
+         policies that no other beats in both: for whatever lies above it or to its right, a policy on \
+         the stair does better. "
         @if report.settings.pools.len() == 1 && reading::cheapest(report, Kappa::K20).is_some() {
             "Along the dashed line everything costs as much as the cheapest policy when a waiting \
              GPU-hour is worth 20 GPU-hours. "
@@ -66,10 +67,10 @@ pub(super) fn waiting(report: &Report, pictures: &[PolicyPictures]) -> Markup {
         desc: format!("{}.", listed.join("; ")),
     };
     let caption = html! {
-        "Pick a time below: the height of a line there is the share of the jobs that waited longer. \
-         Lower is better. Each step to the right along the axis multiplies the time. The key lists the \
-         policies in the order of their lines at one minute. Behind the lead time remain the jobs that \
-         waited for more than one new node."
+        "Pick a time on the axis below: the height of a line there is the share of the jobs that \
+         waited longer. Lower is better. Equal distances along the axis multiply the time. The key \
+         lists the policies in the order of their lines at one minute. A wait longer than the lead \
+         time was not over with the first new node: see what waiting was for."
     };
     section(heading, &plots::waits(&words, report, pictures), &caption)
 }

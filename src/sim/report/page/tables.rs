@@ -129,7 +129,7 @@ fn pools(pools: &[PoolSummary]) -> Markup {
                     td { @if pool.gpu_model.is_empty() { "any" } @else { (pool.gpu_model) } }
                     td { (format::amount(pool.price)) }
                     td { (pool.min_nodes) }
-                    td { (pool.max_nodes.map_or("none".to_owned(), |n| n.to_string())) }
+                    td { (pool.max_nodes.map_or_else(|| "none".to_owned(), |n| n.to_string())) }
                     td { (format::span(pool.provisioning_seconds)) }
                     td { (format::span(pool.warm_up_seconds)) }
                 } } }
@@ -179,7 +179,7 @@ pub(super) fn causes(report: &Report, present: &[(u8, &'static str)]) -> Markup 
                 tbody { @for policy in &report.policies { tr {
                     th scope="row" { (name(policy)) }
                     @for (_, key) in present {
-                        td { (policy.waiting_by_cause.get(key).map_or(format::NONE.to_owned(), |h| format::amount(*h))) }
+                        td { (policy.waiting_by_cause.get(key).map_or_else(|| format::NONE.to_owned(), |h| format::amount(*h))) }
                     }
                 } } }
             }

@@ -3,7 +3,8 @@
 use super::{
     super::{
         PolicyReport, Report,
-        columns::{Role, role},
+        columns::{Kappa, Role, role},
+        reading,
     },
     axes::{Axes, Chart, guide},
     ink::Ink,
@@ -81,8 +82,9 @@ fn draw(canvas: &Canvas<'_>, screen: Screen, report: &Report, policies: &[&Polic
     let chart = axes.chart(&plot)?;
     let ends = (scale::ends(&x_ticks).end, scale::ends(&y_ticks).end);
     let front = stair(&chart, policies, ends)?;
-    equal_cost(&chart, report, ends)?;
-    points(&plot, &chart, (report, policies), &front)
+    let mut lines: Vec<[(i32, i32); 2]> = front.windows(2).map(|w| [w[0], w[1]]).collect();
+    lines.extend(equal_cost(&chart, report, ends)?);
+    points(&plot, &chart, (report, policies), &lines)
 }
 
 /// Draws the Pareto front: everything right of or above this stair is beaten by a policy on it. Its
@@ -108,34 +110,46 @@ fn stair(
     Ok(pixels)
 }
 
-/// Along this line every point costs as much as the cheapest policy at kappa 20. Only where a
-/// node-hour has one price and a node one size.
-fn equal_cost(chart: &Chart<'_, '_>, report: &Report, ends: (f64, f64)) -> Drawn {
-    let [pool] = report.settings.pools.as_slice() else { return Ok(()) };
-    let best = super::super::reading::cheapest(report, super::super::columns::Kappa::K20);
+/// Draws the line along which every point costs as much as the cheapest policy at kappa 20; only
+/// where a node-hour has one price and a node one size. Its ends, in the pixels of the picture.
+fn equal_cost(
+    chart: &Chart<'_, '_>,
+    report: &Report,
+    ends: (f64, f64),
+) -> Result<Option<[(i32, i32); 2]>, DrawingAreaErrorKind<std::io::Error>> {
+    let [pool] = report.settings.pools.as_slice() else { return Ok(None) };
+    let best = reading::cheapest(report, Kappa::K20);
     let (Some(best), true) = (best, pool.price > 0.0 && pool.gpus_per_node > 0) else {
-        return Ok(());
+        return Ok(None);
     };
     let (x, y) = point(best);
     let slope = 20.0 / f64::from(pool.gpus_per_node) / pool.price;
-    let start = scale::ends(&[chart.x_range().start, ends.0]).start;
-    let at_height = |height: f64| x + (y - height) * slope;
-    let at_width = |width: f64| y + (x - width) / slope;
-    let from = if at_height(ends.1) >= start {
-        (at_height(ends.1), ends.1)
-    } else {
-        (start, at_width(start))
-    };
-    let to =
-        if at_height(0.0) <= ends.0 { (at_height(0.0), 0.0) } else { (ends.0, at_width(ends.0)) };
-    guide(chart, from, to)
+    let start = chart.x_range().start;
+    let x_at = |height: f64| x + (y - height) * slope;
+    let y_at = |width: f64| y + (x - width) / slope;
+    let from = if x_at(ends.1) >= start { (x_at(ends.1), ends.1) } else { (start, y_at(start)) };
+    let to = if x_at(0.0) <= ends.0 { (x_at(0.0), 0.0) } else { (ends.0, y_at(ends.0)) };
+    guide(chart, from, to)?;
+    Ok(Some([chart.backend_coord(&from), chart.backend_coord(&to)]))
+}
+
+/// Small rectangles along a line, for names to keep off it.
+fn along(from: (i32, i32), to: (i32, i32), top: i32) -> Vec<Rect> {
+    let steps = (to.0 - from.0).abs().max((to.1 - from.1).abs()) / 6 + 1;
+    (0..=steps)
+        .map(|n| {
+            let x = from.0 + (to.0 - from.0) * n / steps;
+            let y = from.1 + (to.1 - from.1) * n / steps - top;
+            Rect { left: x - 2, top: y - 2, right: x + 2, bottom: y + 2 }
+        })
+        .collect()
 }
 
 fn points(
     canvas: &Canvas<'_>,
     chart: &Chart<'_, '_>,
     (report, policies): (&Report, &[&PolicyReport]),
-    front: &[(i32, i32)],
+    lines: &[[(i32, i32); 2]],
 ) -> Drawn {
     let top = canvas.get_pixel_range().1.start;
     let on_canvas = |p: &&PolicyReport| {
@@ -146,17 +160,9 @@ fn points(
     let widths: Vec<i32> = policies.iter().map(|p| text_width(&p.name)).collect();
     let (x, y) = chart.plotting_area().get_pixel_range();
     let frame = Rect { left: x.start, top: y.start - top, right: x.end + 20, bottom: y.end - top };
-    let steps: Vec<Rect> = front
-        .windows(2)
-        .map(|ends| Rect {
-            left: ends[0].0.min(ends[1].0) - 2,
-            top: ends[0].1.min(ends[1].1) - top - 2,
-            right: ends[0].0.max(ends[1].0) + 2,
-            bottom: ends[0].1.max(ends[1].1) - top + 2,
-        })
-        .collect();
+    let obstacles: Vec<Rect> = lines.iter().flat_map(|&[from, to]| along(from, to, top)).collect();
     for ((policy, point), place) in
-        policies.iter().zip(&at).zip(labels::places(&at, &widths, &steps, frame))
+        policies.iter().zip(&at).zip(labels::places(&at, &widths, &obstacles, frame))
     {
         if let Some(place) = place {
             label(canvas, &policy.name, *point, place)?;

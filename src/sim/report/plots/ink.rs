@@ -91,20 +91,16 @@ pub(super) fn recolour(svg: &str) -> String {
     while let Some(at) = rest.find("=\"#") {
         let (before, colour) = rest.split_at(at);
         out.push_str(before);
-        let style = colour.get(3..9).and_then(style_of);
-        match style {
-            Some((variable, dashes)) => {
-                out.push_str(&format!("=\"var({variable})\""));
-                if before.ends_with("stroke") && !dashes.is_empty() {
-                    out.push_str(&format!(" stroke-dasharray=\"{dashes}\""));
-                }
-                rest = &colour[10..];
-            }
-            None => {
-                out.push_str(&colour[..3]);
-                rest = &colour[3..];
-            }
+        let Some((variable, dashes)) = colour.get(3..9).and_then(style_of) else {
+            out.push_str(&colour[..3]);
+            rest = &colour[3..];
+            continue;
+        };
+        out.extend(["=\"var(", &variable, ")\""]);
+        if before.ends_with("stroke") && !dashes.is_empty() {
+            out.extend([" stroke-dasharray=\"", dashes, "\""]);
         }
+        rest = colour.get(10..).unwrap_or_default();
     }
     out.push_str(rest);
     out

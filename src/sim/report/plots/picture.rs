@@ -16,7 +16,7 @@ const TEXT_SIZE: f64 = 14.0;
 /// The library divides sizes by this when it writes SVG.
 const SIZE_DIVISOR: f64 = 1.24;
 /// Mean width of a letter as a share of the text size, on the safe side for a sans-serif face.
-const LETTER_WIDTH: f64 = 0.55;
+const LETTER_WIDTH: f64 = 0.6;
 
 /// Where pictures are drawn.
 pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;

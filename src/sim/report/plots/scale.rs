@@ -20,8 +20,8 @@ pub(super) fn ticks_between(least: f64, most: f64, wanted: usize) -> Vec<f64> {
         .find(|step| *step >= rough * 0.999)
         .unwrap_or(10.0 * power);
     let first = (least / step).floor();
-    let last = (most / step - 1e-9).ceil();
-    let count = (last - first).max(1.0) as usize;
+    let end = (most / step - 1e-9).ceil();
+    let count = (end - first).max(1.0) as usize;
     (0..=count).map(|n| (first + n as f64) * step).collect()
 }
 
@@ -77,7 +77,7 @@ const TIME_STEPS: [f64; 20] = [
 pub(super) fn time_ticks(from: f64, until: f64, most: usize) -> Vec<f64> {
     let span = until - from;
     let fits = |step: &&f64| span / **step <= most as f64;
-    let step = TIME_STEPS.iter().find(fits).copied().unwrap_or(span.max(1.0));
+    let step = TIME_STEPS.iter().find(fits).copied().unwrap_or_else(|| span.max(1.0));
     let first = (from / step - 1e-9).ceil();
     let count = ((until / step + 1e-9).floor() - first).max(0.0) as usize;
     (0..=count.min(most + 1)).map(|n| (first + n as f64) * step).collect()

@@ -72,7 +72,7 @@ impl Timeline {
     pub(in super::super) fn new(pictures: &[PolicyPictures], window: Window) -> Self {
         let points: Vec<Points> = pictures.iter().map(|p| Points::of(&p.series, &window)).collect();
         let most = |of: fn(&Points) -> &[(f64, f64)]| {
-            points.iter().flat_map(|p| of(p)).fold(0.0, |most: f64, (_, value)| most.max(*value))
+            points.iter().flat_map(of).fold(0.0, |most: f64, (_, value)| most.max(*value))
         };
         let capacity = most(|p| &p.warming).max(most(|p| &p.demand));
         Self {
