@@ -114,7 +114,7 @@ const fn more_is_better(column: Column) -> Column {
     Column { better: Better::More, ..column }
 }
 
-/// Every figure, in the order shown.
+/// Every figure, in the order shown: what decides first, for narrow screens show no more.
 pub(super) const COLUMNS: [Column; 15] = [
     column(["node-", "hours"], "billed, from request to termination", Unit::Amount, |p| {
         Some(p.node_hours)
@@ -123,16 +123,10 @@ pub(super) const COLUMNS: [Column; 15] = [
     column(["p95", "wait"], "95 % of the jobs waited at most this long", Unit::Seconds, |p| {
         Some(p.wait_seconds.p95)
     }),
-    page_only(column(
-        ["p99", "wait"],
-        "99 % of the jobs waited at most this long",
-        Unit::Seconds,
-        |p| Some(p.wait_seconds.p99),
-    )),
-    page_only(column(["jobs waiting", "> 60 s"], "number of jobs", Unit::Whole, |p| {
-        Some(p.jobs_waiting_over_60s as f64)
-    })),
-    column(["waiting", "GPU-h"], "GPUs asked for by waiting jobs x time", Unit::Amount, |p| {
+    column(["cost", "κ = 20"], COST_HINT, Unit::Amount, |p| cost(p, Kappa::K20)),
+    more_is_better(column(["gap", "κ = 20"], GAP_HINT, Unit::Share, |p| gap(p, Kappa::K20))),
+    more_is_better(column(["gap", "κ = 100"], GAP_HINT, Unit::Share, |p| gap(p, Kappa::K100))),
+    column(["waiting", "GPU-h"], "GPUs asked for by waiting jobs × time", Unit::Amount, |p| {
         Some(p.waiting_gpu_hours)
     }),
     column(
@@ -145,20 +139,23 @@ pub(super) const COLUMNS: [Column; 15] = [
     page_only(column(["wasted", "starts"], "nodes on which nothing ever ran", Unit::Whole, |p| {
         Some(p.wasted_starts as f64)
     })),
-    page_only(column(["cost", "κ = 5"], "node-hours + 5 x waiting", Unit::Amount, |p| {
-        cost(p, Kappa::K5)
+    page_only(column(
+        ["p99", "wait"],
+        "99 % of the jobs waited at most this long",
+        Unit::Seconds,
+        |p| Some(p.wait_seconds.p99),
+    )),
+    page_only(column(["jobs waiting", "> 60 s"], "number of jobs", Unit::Whole, |p| {
+        Some(p.jobs_waiting_over_60s as f64)
     })),
-    column(["cost", "κ = 20"], "node-hours + 20 x waiting", Unit::Amount, |p| cost(p, Kappa::K20)),
-    page_only(column(["cost", "κ = 100"], "node-hours + 100 x waiting", Unit::Amount, |p| {
-        cost(p, Kappa::K100)
-    })),
-    page_only(more_is_better(column(["gap closed", "κ = 5"], GAP_HINT, Unit::Share, |p| {
+    page_only(column(["cost", "κ = 5"], COST_HINT, Unit::Amount, |p| cost(p, Kappa::K5))),
+    page_only(column(["cost", "κ = 100"], COST_HINT, Unit::Amount, |p| cost(p, Kappa::K100))),
+    page_only(more_is_better(column(["gap", "κ = 5"], GAP_HINT, Unit::Share, |p| {
         gap(p, Kappa::K5)
     }))),
-    more_is_better(column(["gap", "κ = 20"], GAP_HINT, Unit::Share, |p| gap(p, Kappa::K20))),
-    more_is_better(column(["gap", "κ = 100"], GAP_HINT, Unit::Share, |p| gap(p, Kappa::K100))),
 ];
 
+const COST_HINT: &str = "node-hours at their price + κ × waiting GPU-hours ÷ GPUs per node";
 const GAP_HINT: &str = "0 % = as costly as reactive, 100 % = as cheap as clairvoyant";
 
 fn idle_share(policy: &PolicyReport) -> Option<f64> {

@@ -146,12 +146,12 @@ pub(super) fn pool(pool: &super::PoolSummary) -> String {
 /// A reason for leaving a row out, or what was done to it, in words.
 pub(super) fn row_reason(key: &str) -> String {
     match key {
-        "no_gpu" => "asks for no GPU".to_owned(),
-        "zero_duration" => "ran for no time".to_owned(),
-        "negative_duration" => "ended before it started".to_owned(),
-        "no_submit_time" => "has no submit time".to_owned(),
-        "no_duration" => "has no run time".to_owned(),
-        "not_a_job" => "is not a job".to_owned(),
+        "no_gpu" => "no GPU asked for".to_owned(),
+        "zero_duration" => "run time of zero".to_owned(),
+        "negative_duration" => "end before start".to_owned(),
+        "no_submit_time" => "no submit time".to_owned(),
+        "no_duration" => "neither run time nor end".to_owned(),
+        "not_a_job" => "not a job".to_owned(),
         other => format::words(other),
     }
 }

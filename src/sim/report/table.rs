@@ -113,7 +113,9 @@ fn notes(report: &Report) -> Vec<String> {
     notes.push(String::new());
     if report.bounds.node_hours_lower > 0.0 {
         let bound = format::amount(report.bounds.node_hours_lower);
-        notes.push(format!("Lower bound without any waiting: {bound} node-hours."));
+        notes.push(format!(
+            "Lower bound without any waiting: {bound} node-hours (fragmentation ignored)."
+        ));
     }
     notes.extend(causes(report));
     notes.push(rows("Rows skipped", &report.trace.skipped));
@@ -150,7 +152,7 @@ fn cause_line(policy: &PolicyReport) -> Option<String> {
 fn rows(what: &str, counts: &std::collections::BTreeMap<&'static str, u64>) -> String {
     let parts: Vec<String> = counts
         .iter()
-        .map(|(key, n)| format!("{} {}", format::count(*n), reading::row_reason(key)))
+        .map(|(key, n)| format!("{} ({})", reading::row_reason(key), format::count(*n)))
         .collect();
     match parts.as_slice() {
         [] => format!("{what}: none."),

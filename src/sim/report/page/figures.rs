@@ -122,6 +122,7 @@ fn timelines(
     (heading, id, caption): (&str, &str, &Markup),
 ) -> Markup {
     let shown = shown(report, pictures);
+    let marked = |name: &str| partial(report, name);
     let draw = |at: usize| {
         let picture = &pictures[at];
         let words = Words {
@@ -136,16 +137,22 @@ fn timelines(
             h2 { (heading) }
             p.note { (caption) }
             @for &at in &shown {
-                figure { figcaption { strong { (pictures[at].name) } } (draw(at)) }
+                figure { figcaption { strong { (pictures[at].name) (marked(&pictures[at].name)) } } (draw(at)) }
             }
             @for at in (0..pictures.len()).filter(|at| !shown.contains(at)) {
                 details {
-                    summary { (pictures[at].name) }
+                    summary { (pictures[at].name) (marked(&pictures[at].name)) }
                     figure { (draw(at)) }
                 }
             }
         }
     }
+}
+
+/// A mark behind the name of a policy whose run was cut short.
+fn partial(report: &Report, name: &str) -> Markup {
+    let policy = report.policies.iter().find(|p| p.name == name);
+    html! { @if let Some(until) = policy.and_then(reading::until) { span.partial { " (" (until) ")" } } }
 }
 
 /// Those to see at once: reactive and the cheapest; the first if there is neither.
@@ -211,7 +218,7 @@ pub(super) fn causes(report: &Report) -> Markup {
 
 fn section(heading: &str, picture: &str, caption: &Markup) -> Markup {
     html! {
-        section {
+        section.plate {
             h2 { (heading) }
             figure { (PreEscaped(picture)) figcaption { (caption) } }
         }

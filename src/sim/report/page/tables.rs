@@ -51,6 +51,7 @@ pub(super) fn comparison(report: &Report) -> Markup {
                         }
                     }
                 }
+                p.hint { "The table scrolls sideways." }
                 p.note {
                     span.star aria-hidden="true" { "★" }
                     " marks the best value of a column. κ (kappa) is what a waiting GPU-hour costs, \

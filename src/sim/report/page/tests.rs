@@ -103,6 +103,19 @@ fn the_reference_is_not_marked_and_the_best_is() {
 }
 
 #[test]
+fn a_run_cut_short_is_marked_wherever_its_policy_is_named() {
+    let mut report = invented::report();
+    let pictures = invented::pictures(&report, 50, 50);
+    assert!(!page(&report, &pictures).contains("partial, to"));
+    report.partial = true;
+    report.policies[3].until_hours = Some(12.0);
+    let text = page(&report, &pictures);
+    assert!(text.contains("PARTIAL"));
+    // Two tables, two pictures over time, and the key of the waits for two sizes of screen.
+    assert_eq!(count(&text, "partial, to 12.0 h"), 6);
+}
+
+#[test]
 fn nothing_read_and_nothing_run_is_still_a_page() {
     let text = page(&invented::empty_report(), &[]);
     assert!(text.contains("No policy was run.") && text.ends_with("</html>"));

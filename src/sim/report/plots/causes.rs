@@ -55,7 +55,7 @@ fn bar(
     present: &[(u8, &'static str)],
     (top, most, total): (i32, f64, f64),
 ) -> Drawn {
-    let full = f64::from(screen.width() as i32 - 96);
+    let full = f64::from(screen.width() as i32 - 124);
     let name = fitted(&policy.name, screen.width() as i32 - 8);
     write(canvas, &name, (4, top + 11), Ink::Text, Anchor::Left)?;
     let mut done = 0.0;
@@ -69,9 +69,19 @@ fn bar(
         if right > left {
             let corners = [(left, top + 21), (right, top + 39)];
             canvas.draw(&Rectangle::new(corners, Ink::Cause(*at).stand_in().filled()))?;
+            let middle = (i32::midpoint(left, right), top + 30);
+            let text = inscription(key, own / total, right - left);
+            write(canvas, &text, middle, Ink::OnBar, Anchor::Centre)?;
         }
     }
     let text = format!("{} GPU-h", format::amount(total));
     let left = (x(done) + 6).min(screen.width() as i32 - 4 - text_width(&text));
     write(canvas, &text, (left, top + 30), Ink::Muted, Anchor::Left)
+}
+
+/// What fits into a piece of a bar: cause and share, the share alone, or nothing.
+fn inscription(key: &str, share: f64, width: i32) -> String {
+    let share = format::percent(share);
+    let full = format!("{} {share}", reading::cause(key));
+    [full, share].into_iter().find(|text| text_width(text) + 6 <= width).unwrap_or_default()
 }

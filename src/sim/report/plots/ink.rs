@@ -28,6 +28,8 @@ pub(super) enum Ink {
     WarmingFill,
     Waiting,
     WaitingFill,
+    /// Text on a piece of a bar.
+    OnBar,
     /// Dashed helper lines.
     Guide,
     /// A policy.
@@ -57,7 +59,7 @@ impl Look {
 }
 
 /// Names of the fixed inks in the style sheet, and whether lines of it are dashed.
-const FIXED_INKS: [(Ink, &str, &str); 10] = [
+const FIXED_INKS: [(Ink, &str, &str); 11] = [
     (Ink::Text, "--text", ""),
     (Ink::Muted, "--muted", ""),
     (Ink::Grid, "--grid", ""),
@@ -67,6 +69,7 @@ const FIXED_INKS: [(Ink, &str, &str); 10] = [
     (Ink::WarmingFill, "--warming-fill", ""),
     (Ink::Waiting, "--waiting", ""),
     (Ink::WaitingFill, "--waiting-fill", ""),
+    (Ink::OnBar, "--on-bar", ""),
     (Ink::Guide, "--muted", "4 4"),
 ];
 

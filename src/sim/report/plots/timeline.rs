@@ -108,7 +108,7 @@ impl Timeline {
         write(&upper, "GPUs", (4, used + 12), Ink::Muted, Anchor::Left)?;
         let (_, upper) = upper.split_vertically(used + 20);
         let x = self.hours(series);
-        let most = if screen == Screen::Wide { 8 } else { 3 };
+        let most = if screen == Screen::Wide { 8 } else { 4 };
         let x_ticks = scale::time_ticks(x.start, x.end, most);
         let x_label = |hours: f64| scale::instant(hours, &x_ticks);
         let panel = |y_ticks: &[f64],

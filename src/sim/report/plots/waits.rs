@@ -1,7 +1,7 @@
 //! How long jobs wait: for each policy the share of the jobs that waited longer than a time.
 
 use super::{
-    super::{PolicyPictures, Report},
+    super::{PolicyPictures, Report, reading},
     axes::{Axes, Chart, guide, line},
     ink::{Ink, Look},
     legend::{self, Entry, Swatch, marker},
@@ -61,7 +61,7 @@ pub(in super::super) fn waits(
     curves.sort_by(|a, b| b.share(60.0).total_cmp(&a.share(60.0)));
     let entries: Vec<Entry> = curves
         .iter()
-        .map(|c| Entry { swatch: Swatch::Policy(c.look), text: c.name.to_owned() })
+        .map(|c| Entry { swatch: Swatch::Policy(c.look), text: entry_text(report, c.name) })
         .collect();
     let below = |screen: Screen| legend::height(&entries, screen.width() as i32 - 8);
     picture(
@@ -77,6 +77,12 @@ pub(in super::super) fn waits(
             legend::draw(&rest, &entries, (4, 28), screen.width() as i32 - 8)
         },
     )
+}
+
+fn entry_text(report: &Report, name: &str) -> String {
+    let policy = report.policies.iter().find(|p| p.name == name);
+    let until = policy.and_then(reading::until);
+    until.map_or_else(|| name.to_owned(), |until| format!("{name} ({until})"))
 }
 
 /// The look of a policy, by its place in the report.

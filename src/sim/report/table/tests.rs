@@ -73,7 +73,7 @@ fn skipped_rows_and_interrupted_runs_are_told() {
     report.partial = true;
     report.policies[1].until_hours = Some(12.0);
     let text = table(&report);
-    assert!(text.contains("1,204 asks for no GPU"), "{text}");
+    assert!(text.contains("no GPU asked for (1,204)"), "{text}");
     assert!(text.contains("PARTIAL") && text.contains("(partial, to 12.0 h)"), "{text}");
     assert!(!table(&invented::report()).contains("PARTIAL"));
 }
