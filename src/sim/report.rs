@@ -1,162 +1,38 @@
-//! The result of a comparison, in the shape of `prewarm simulate --output json`
-//! (schema `prewarm.report/v1`). Numbers are numbers; hours and seconds as named.
+//! The result of a comparison and the ways to show it: a table for the terminal, a JSON document and
+//! one self-contained page with pictures.
+//!
+//! In: a [`Report`] and, for the page, the [`PolicyPictures`] of each policy. Out: text. Nothing here
+//! computes a result, reads a clock or opens a file; equal input gives equal text. What is shown in
+//! more than one place (columns, best values, the finding in one sentence) is decided once, in
+//! `columns` and `reading`.
 
-use serde::Serialize;
-use std::collections::BTreeMap;
+mod columns;
+mod document;
+mod format;
+#[cfg(test)]
+mod invented;
+mod json;
+mod page;
+mod plots;
+mod reading;
+mod table;
 
-/// The whole document.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// `prewarm.report/v1`.
-    pub schema: &'static str,
-    /// Name of the scenario, or the file name of the trace.
-    pub scenario: String,
-    /// What was read.
-    pub trace: TraceSummary,
-    /// What it was run with.
-    pub settings: SettingsSummary,
-    /// One entry per policy, in the order asked for.
-    pub policies: Vec<PolicyReport>,
-    /// What no policy can beat.
-    pub bounds: Bounds,
-    /// The run was interrupted; figures reach as far as each policy's `until_hours`.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub partial: bool,
-}
+pub use document::{
+    Bounds, ByKappa, PolicyReport, PoolSummary, Report, SettingsSummary, TraceSummary, WaitSeconds,
+};
+pub use json::json;
+pub use page::page;
+pub use table::{table, table_in_colour};
 
-/// What was read.
-#[derive(Clone, Debug, Serialize)]
-pub struct TraceSummary {
-    /// Rows read.
-    pub jobs: u64,
-    /// Rows that take part (those that ask for GPUs and could be used).
-    pub gpu_jobs: u64,
-    /// From second 0 to the end of the run.
-    pub span_hours: f64,
-    /// Rows not taken, by reason.
-    pub skipped: BTreeMap<&'static str, u64>,
-    /// Rows taken after a correction, by what was done.
-    pub adjusted: BTreeMap<&'static str, u64>,
-}
+use crate::world::Series;
 
-/// What the comparison was run with.
-#[derive(Clone, Debug, Serialize)]
-pub struct SettingsSummary {
-    /// Devices per node of the first pool.
-    pub gpus_per_node: u32,
-    /// Mean lead time of the first pool.
-    pub lead_time_seconds: f64,
-    /// Jobs submitted and nodes billed from here on count.
-    pub score_from_hours: f64,
-    /// Seed of everything drawn.
-    pub seed: u64,
-    /// `best-fit`, `spread` or `fgd`.
-    pub placement: String,
-    /// Spacing of decisions.
-    pub decision_seconds: f64,
-    /// Every pool, in order of preference.
-    pub pools: Vec<PoolSummary>,
-}
-
-/// One pool as it was simulated.
-#[derive(Clone, Debug, Serialize)]
-pub struct PoolSummary {
-    /// Name.
+/// What the pictures of one policy are drawn from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PolicyPictures {
+    /// As in [`PolicyReport::name`].
     pub name: String,
-    /// Devices per node.
-    pub gpus_per_node: u32,
-    /// GPU model, empty = unspecified.
-    pub gpu_model: String,
-    /// Price of a node-hour.
-    pub price: f64,
-    /// Nodes always kept.
-    pub min_nodes: u32,
-    /// Most nodes, null = no maximum.
-    pub max_nodes: Option<u32>,
-    /// Mean time until the node is Ready.
-    pub provisioning_seconds: f64,
-    /// Mean time from there until its GPUs are usable.
-    pub warm_up_seconds: f64,
-}
-
-/// The waiting times of the jobs submitted in the scored window; a job that never started counts its
-/// wait to the end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct WaitSeconds {
-    /// Mean over jobs.
-    pub mean: f64,
-    /// Median (nearest rank, as all quantiles here).
-    pub p50: f64,
-    /// 95 % of the jobs waited at most this long.
-    pub p95: f64,
-    /// 99 % of the jobs waited at most this long.
-    pub p99: f64,
-    /// The longest wait.
-    pub max: f64,
-}
-
-/// A figure for each kappa of the fixed set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct ByKappa<T> {
-    /// A waiting GPU-hour costs 5 GPU-hours.
-    #[serde(rename = "5")]
-    pub k5: T,
-    /// A waiting GPU-hour costs 20 GPU-hours.
-    #[serde(rename = "20")]
-    pub k20: T,
-    /// A waiting GPU-hour costs 100 GPU-hours.
-    #[serde(rename = "100")]
-    pub k100: T,
-}
-
-/// How one policy did in the scored window.
-#[derive(Clone, Debug, Serialize)]
-pub struct PolicyReport {
-    /// As it was asked for, for example `watermark:0.2,idle=30m`.
-    pub name: String,
-    /// Billed, from request to termination.
-    pub node_hours: f64,
-    /// Of those, with usable GPUs.
-    pub ready_node_hours: f64,
-    /// GPUs in use.
-    pub busy_gpu_hours: f64,
-    /// GPUs usable and not in use.
-    pub idle_gpu_hours: f64,
-    /// GPUs asked for by waiting jobs.
-    pub waiting_gpu_hours: f64,
-    /// Distribution over jobs.
-    pub wait_seconds: WaitSeconds,
-    /// Jobs that waited longer than a minute.
-    pub jobs_waiting_over_60s: u64,
-    /// Nodes requested in the whole run, the time before the scored window included.
-    pub node_starts: u64,
-    /// Of those, gone without ever having run anything.
-    pub wasted_starts: u64,
-    /// Nodes requested in the scored window.
-    pub scored_node_starts: u64,
-    /// Jobs that had not finished at the end.
-    pub unfinished_jobs: u64,
-    /// Of those, jobs that had not even started.
-    pub unstarted_jobs: u64,
-    /// Jobs submitted in the scored window: what the waiting times are taken over.
-    pub scored_jobs: u64,
-    /// `price * node_hours + kappa * waiting_gpu_hours / gpus_per_node`.
-    pub cost: ByKappa<f64>,
-    /// `(J_reactive - J) / (J_reactive - J_clairvoyant)`; null when the gap is under 2 % of
-    /// `J_reactive`, or when no reference was run.
-    pub gap_closed: ByKappa<Option<f64>>,
-    /// Waiting GPU-hours by cause.
-    pub waiting_by_cause: BTreeMap<&'static str, f64>,
-    /// Requests refused by the provider.
-    pub refused_requests: u64,
-    /// Only if the run was interrupted: how far this policy came.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until_hours: Option<f64>,
-}
-
-/// What no policy can beat.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Bounds {
-    /// Fewest node-hours without any waiting, fragmentation ignored.
-    pub node_hours_lower: f64,
+    /// Over the whole run; the bins start at second 0. May be empty.
+    pub series: Series,
+    /// Waiting times of the scored jobs in milliseconds, ascending. May be empty.
+    pub waits_ms: Vec<i64>,
 }
