@@ -1,3 +1,6 @@
 //! Offline runs: traces in, comparisons of strategies out.
 
+pub mod arrivals;
+pub mod expect;
 pub mod report;
+pub mod scenario;
