@@ -1,6 +1,9 @@
 //! Offline runs: traces in, comparisons of strategies out.
 
+pub mod arrivals;
 pub mod bounds;
 pub mod clairvoyant;
+pub mod expect;
 pub mod report;
+pub mod scenario;
 pub mod yardstick;
