@@ -4,6 +4,8 @@ pub mod arrivals;
 pub mod bounds;
 pub mod clairvoyant;
 pub mod expect;
+pub mod import;
 pub mod report;
 pub mod scenario;
+pub mod watch;
 pub mod yardstick;

@@ -4,7 +4,19 @@
 //! ([`settle`](settle::settle)) turns that into nodes to create and to remove. So two strategies differ
 //! in exactly what their names say, and creating and cancelling can never disagree.
 
+mod ces;
+mod dsp;
+mod hourly_profile;
+mod reactive;
 pub mod settle;
+mod spare;
+
 mod want;
+
+pub use ces::EnergySaver;
+pub use dsp::DigitalSignal;
+pub use hourly_profile::HourlyProfile;
+pub use reactive::{ClusterAutoscaler, FollowFloor, IDLE_DEFAULT, Reactive};
+pub use spare::{FixedHeadroom, Headroom, Hysteresis, Watermark};
 
 pub use want::{Arrival, Credit, PoolView, Strategy, Timers, Want};

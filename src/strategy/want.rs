@@ -142,3 +142,26 @@ pub trait Strategy: Send {
     /// What the pool should have now.
     fn want(&mut self, view: &PoolView<'_>) -> Want;
 }
+
+/// A pool at second 3600 in which nothing exists and nothing waits.
+#[cfg(test)]
+pub(crate) fn test_view() -> PoolView<'static> {
+    PoolView {
+        now: Timestamp::from_secs(3600),
+        gpus_per_node: 8,
+        lead_time: Millis::from_secs(540),
+        min_nodes: 0,
+        max_nodes: None,
+        usable_nodes: 0,
+        idle_nodes: 0,
+        in_flight_nodes: 0,
+        running_milli: 0,
+        waiting_milli: 0,
+        demand_integral: 0,
+        firm_nodes: 0,
+        spare_milli: 0,
+        spare_nodes: 0,
+        arrivals: &[],
+        last_create: None,
+    }
+}

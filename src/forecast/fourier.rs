@@ -1,0 +1,93 @@
+//! The past cycles without their noise.
+//!
+//! A series of whole cycles is taken to the frequency domain, weak and fast components are dropped, and
+//! what remains is the expected cycle.
+//!
+//! # Source
+//! gocrane/crane, `pkg/prediction/dsp`: components above 1/3600 Hz and below an amplitude threshold are
+//! removed, at least a minimum number of the strongest is kept.
+
+use rustfft::{FftPlanner, num_complex::Complex};
+
+/// What to keep.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Denoise {
+    /// Components with less than this share of the strongest amplitude (mean aside) are dropped ...
+    pub weakest_share: f64,
+    /// ... but at least so many are kept.
+    pub keep_at_least: usize,
+    /// Components with shorter periods than this many bins are dropped.
+    pub shortest_period: usize,
+}
+
+/// The series without its noise; same length.
+pub fn denoise(series: &[f64], keep: Denoise) -> Vec<f64> {
+    let bins = series.len();
+    if bins == 0 {
+        return Vec::new();
+    }
+    let mut planner = FftPlanner::<f64>::new();
+    let mut spectrum: Vec<Complex<f64>> =
+        series.iter().map(|&value| Complex::new(value, 0.0)).collect();
+    planner.plan_fft_forward(bins).process(&mut spectrum);
+    let threshold = threshold(&spectrum, keep);
+    // Component k and its mirror image bins - k have period bins / k.
+    for (component, value) in spectrum.iter_mut().enumerate().skip(1) {
+        let cycles = component.min(bins - component);
+        if cycles * keep.shortest_period > bins || value.norm() < threshold {
+            *value = Complex::new(0.0, 0.0);
+        }
+    }
+    planner.plan_fft_inverse(bins).process(&mut spectrum);
+    spectrum.iter().map(|value| value.re / bins as f64).collect()
+}
+
+/// The amplitude below which components go.
+fn threshold(spectrum: &[Complex<f64>], keep: Denoise) -> f64 {
+    let bins = spectrum.len();
+    let slow = (1..=bins / 2).take_while(|cycles| cycles * keep.shortest_period <= bins);
+    let mut amplitudes: Vec<f64> = slow.map(|cycles| spectrum[cycles].norm()).collect();
+    amplitudes.sort_by(|a, b| b.total_cmp(a));
+    let strongest = amplitudes.first().copied().unwrap_or_default();
+    let guaranteed = amplitudes.get(keep.keep_at_least.max(1) - 1).or(amplitudes.last());
+    (strongest * keep.weakest_share).min(guaranteed.copied().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::consts::TAU;
+
+    const KEEP: Denoise = Denoise { weakest_share: 0.2, keep_at_least: 1, shortest_period: 12 };
+
+    fn wave(bins: usize, period: f64, amplitude: f64) -> impl Iterator<Item = f64> {
+        (0..bins).map(move |bin| amplitude * (TAU * bin as f64 / period).sin())
+    }
+
+    #[test]
+    fn a_slow_cycle_stays_and_fast_or_weak_ones_go() {
+        let noisy: Vec<f64> = wave(288, 96.0, 10.0)
+            .zip(wave(288, 4.0, 8.0))
+            .zip(wave(288, 32.0, 1.0))
+            .map(|((slow, fast), weak)| 50.0 + slow + fast + weak)
+            .collect();
+        let clean = denoise(&noisy, KEEP);
+        for (found, expected) in clean.iter().zip(wave(288, 96.0, 10.0)) {
+            assert!((found - 50.0 - expected).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn more_components_can_be_kept_than_are_strong() {
+        let two: Vec<f64> =
+            wave(288, 96.0, 10.0).zip(wave(288, 32.0, 1.0)).map(|(a, b)| a + b).collect();
+        let kept = denoise(&two, Denoise { keep_at_least: 2, ..KEEP });
+        assert!(kept.iter().zip(&two).all(|(a, b)| (a - b).abs() < 1e-9));
+    }
+
+    #[test]
+    fn nothing_in_nothing_out() {
+        assert!(denoise(&[], KEEP).is_empty());
+        assert!((denoise(&[3.0], KEEP)[0] - 3.0).abs() < 1e-12);
+    }
+}
