@@ -4,6 +4,7 @@ pub mod arrivals;
 pub mod bounds;
 pub mod clairvoyant;
 pub mod expect;
+pub mod export;
 pub mod import;
 pub mod report;
 pub mod scenario;
