@@ -3,16 +3,23 @@
 //! Every format is one module that streams rows into a [`TraceBuilder`]; no row is kept as text. What
 //! is the same for all stands here: compression, options, the start of the trace.
 
+mod alibaba_dlrm;
+mod alibaba_openb;
+mod alibaba_spot_gpu;
 mod error;
+mod field;
 mod format;
 mod jobs;
+mod life;
 mod open;
 mod seconds;
+mod series;
 mod sniff;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub use alibaba_openb::read_nodes;
 pub use error::ImportError;
 pub use format::{Format, UnknownFormat, names as format_names};
 pub(super) use jobs::COLUMNS as JOB_COLUMNS;
@@ -92,8 +99,12 @@ pub fn read(
 /// Moves zero from the Unix epoch to the local midnight before the earliest submission.
 fn start_at_midnight(builder: &mut TraceBuilder, options: &Options) {
     let Some(earliest) = builder.earliest_submit() else { return };
-    let midnight = jiff::Timestamp::from_millisecond(earliest.0)
-        .and_then(|instant| instant.to_zoned(options.time_zone.clone()).start_of_day())
-        .map_or(earliest.0, |day| day.timestamp().as_millisecond());
-    builder.shift(Millis(-midnight));
+    builder.shift(Millis(-local_midnight(earliest.0, &options.time_zone)));
+}
+
+/// The last midnight up to an instant, both in milliseconds of the Unix epoch.
+fn local_midnight(instant: i64, zone: &jiff::tz::TimeZone) -> i64 {
+    jiff::Timestamp::from_millisecond(instant)
+        .and_then(|instant| instant.to_zoned(zone.clone()).start_of_day())
+        .map_or(instant, |day| day.timestamp().as_millisecond())
 }

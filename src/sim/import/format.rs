@@ -5,7 +5,7 @@
 
 use super::error::ImportError;
 use super::sniff::{Head, Sign};
-use super::{ReadRows, jobs};
+use super::{ReadRows, alibaba_dlrm, alibaba_openb, alibaba_spot_gpu, jobs, series};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
@@ -46,6 +46,14 @@ macro_rules! formats {
 formats! {
     Jobs "jobs" jobs::read, Sign::Columns(&["submit_s", "duration_s", "gpus"]),
         "the common form: submit_s,duration_s,gpus and optional columns";
+    AlibabaOpenb "alibaba-openb" alibaba_openb::read, Sign::Columns(alibaba_openb::SIGN),
+        "Alibaba GPU v2023 pod list (openb)";
+    AlibabaDlrm "alibaba-dlrm" alibaba_dlrm::read, Sign::Columns(alibaba_dlrm::SIGN),
+        "Alibaba GPU v2025, disaggregated DLRM instances";
+    AlibabaSpotGpu "alibaba-spot-gpu" alibaba_spot_gpu::read, Sign::Columns(alibaba_spot_gpu::SIGN),
+        "Alibaba GPU v2026, spot and high-priority jobs";
+    Series "series" series::read, Sign::Head(series::looks_like),
+        "GPUs in demand over time, per pool";
 }
 
 impl Format {
@@ -118,7 +126,7 @@ mod tests {
     #[test]
     fn a_misspelt_name_gets_a_hint() {
         let error = "job".parse::<Format>().unwrap_err().to_string();
-        assert!(error.starts_with("no format `job` (did you mean `jobs`?); there are jobs"));
+        assert!(error.starts_with("no format `job` (did you mean `jobs`?); there are jobs, "));
     }
 
     #[test]
@@ -126,6 +134,24 @@ mod tests {
         let headers = [
             ("gpus,kind,duration_s,submit_s\n", Format::Jobs),
             ("\u{feff}\"submit_s\",\"duration_s\",\"gpus\"\r\n", Format::Jobs),
+            (
+                "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time\n",
+                Format::AlibabaOpenb,
+            ),
+            (
+                "instance_sn,role,app_name,gpu_request,creation_time,scheduled_time,deletion_time\n",
+                Format::AlibabaDlrm,
+            ),
+            (
+                "job_name,organization,gpu_model,cpu_request,gpu_request,worker_num,submit_time,duration,job_type\n",
+                Format::AlibabaSpotGpu,
+            ),
+            ("t_s,A10,H800,submit_jobs\n", Format::Series),
+            ("time,pool,demand_gpus\n", Format::Series),
+            (
+                "t_s,vc,total_gpujob_num,running_gpujob_num,pending_gpujob_num,total_gpu_num,running_gpu_num,pending_gpu_num\n",
+                Format::Series,
+            ),
         ];
         for (header, format) in headers {
             assert_eq!(detected(header).unwrap(), format, "{header}");
@@ -136,7 +162,7 @@ mod tests {
     fn an_unknown_header_lists_the_formats() {
         let error = detected("colour,taste\n1,2\n").unwrap_err().to_string();
         assert!(error.starts_with("x.csv: the format is not known from its start `colour,taste`"));
-        assert!(error.contains("one of jobs"), "{error}");
+        assert!(error.contains("one of jobs, "), "{error}");
         assert!(detected("\n \n").unwrap_err().to_string().contains("the file is empty"));
     }
 }

@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use std::io::BufRead;
 
 pub(in crate::sim) use columns::ALL as COLUMNS;
+pub(super) use shapes::models;
 
 /// A `preexisting` job may be written with a submit time up to this (milliseconds); it then runs from
 /// 0 to the same end.

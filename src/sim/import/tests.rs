@@ -7,8 +7,10 @@ use crate::time::Timestamp;
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write;
 
+mod alibaba;
 mod real;
 mod round_trip;
+mod series;
 
 /// Reads a text, telling the format from it.
 pub(super) fn text(input: &str) -> Result<Trace, ImportError> {
