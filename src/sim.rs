@@ -5,6 +5,7 @@ pub mod bounds;
 pub mod clairvoyant;
 pub mod compare;
 pub mod expect;
+pub mod export;
 pub mod import;
 pub mod policy;
 pub mod report;

@@ -1,6 +1,7 @@
 //! A trace: demand over time, in a canonical order that does not depend on the order of the rows.
 
 use super::{Gang, GangId, Job, KindId, OwnerId, Shape, ShapeId};
+use crate::time::{Millis, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
 /// Why a row of a trace was not taken. Shown with its count in every report.
@@ -118,6 +119,18 @@ impl TraceBuilder {
         self.trace.jobs.push(job);
     }
 
+    /// The earliest submission so far.
+    pub fn earliest_submit(&self) -> Option<Timestamp> {
+        self.trace.jobs.iter().map(|job| job.submit).min()
+    }
+
+    /// Moves every job taken so far in time.
+    pub fn shift(&mut self, span: Millis) {
+        for job in &mut self.trace.jobs {
+            job.submit += span;
+        }
+    }
+
     /// The id of a shape, new or known.
     pub fn shape(&mut self, shape: &Shape) -> ShapeId {
         if let Some(&id) = self.shape_ids.get(shape) {
@@ -212,7 +225,6 @@ fn invert(order: &[usize]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::{Millis, Timestamp};
 
     fn built(rows: &[(i64, u32, &str)]) -> Trace {
         let mut builder = TraceBuilder::new();

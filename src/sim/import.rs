@@ -4,13 +4,24 @@
 //! is the same for all stands here: compression, options, the start of the trace.
 
 mod error;
+mod format;
+mod jobs;
+mod open;
+mod seconds;
+mod sniff;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use error::ImportError;
+pub use format::{Format, UnknownFormat, names as format_names};
+pub(super) use jobs::COLUMNS as JOB_COLUMNS;
 
 use super::watch::Watch;
-use crate::model::TraceBuilder;
-use std::io::BufRead;
+use crate::model::{Trace, TraceBuilder};
+use crate::time::Millis;
+use std::io::{BufRead, Read};
+use std::path::Path;
 
 /// What the user says about a trace besides its name.
 #[derive(Clone, Debug)]
@@ -46,3 +57,43 @@ pub(super) enum Origin {
 /// How a format reads its rows.
 pub(super) type ReadRows =
     fn(&mut dyn BufRead, &Source<'_>, &mut TraceBuilder) -> Result<Origin, ImportError>;
+
+/// Reads a trace from a file, plain or gzip. Without `format` it is told from the first bytes. The
+/// watch hears of the bytes of the file as it lies on the disk.
+pub fn read_file(
+    path: &Path,
+    format: Option<Format>,
+    options: &Options,
+    watch: &dyn Watch,
+) -> Result<Trace, ImportError> {
+    let input = open::open(path, watch)?;
+    read(input, &path.display().to_string(), format, options, watch)
+}
+
+/// Reads a trace from any input; `name` stands for it in messages.
+pub fn read(
+    input: impl Read,
+    name: &str,
+    format: Option<Format>,
+    options: &Options,
+    watch: &dyn Watch,
+) -> Result<Trace, ImportError> {
+    let (mut text, head) = open::text(name, input)?;
+    let format = format.map_or_else(|| Format::detect(name, &sniff::Head::new(&head)), Ok)?;
+    let source = Source { file: name, options, watch };
+    let mut builder = TraceBuilder::new();
+    match format.reader()(&mut *text, &source, &mut builder)? {
+        Origin::Trace => {}
+        Origin::Epoch => start_at_midnight(&mut builder, options),
+    }
+    Ok(builder.build())
+}
+
+/// Moves zero from the Unix epoch to the local midnight before the earliest submission.
+fn start_at_midnight(builder: &mut TraceBuilder, options: &Options) {
+    let Some(earliest) = builder.earliest_submit() else { return };
+    let midnight = jiff::Timestamp::from_millisecond(earliest.0)
+        .and_then(|instant| instant.to_zoned(options.time_zone.clone()).start_of_day())
+        .map_or(earliest.0, |day| day.timestamp().as_millisecond());
+    builder.shift(Millis(-midnight));
+}
