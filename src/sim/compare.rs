@@ -54,8 +54,10 @@ const CLAIRVOYANT_IDLE: [Millis; 2] = [Millis::ZERO, Millis::from_mins(10)];
 pub fn compare(comparison: &Comparison<'_>, watch: &dyn Watch) -> (Report, Vec<PolicyPictures>) {
     let specs = with_references(comparison.policies);
     let meter = Meter::new(comparison.setup, &specs, watch);
-    let mut runs: Vec<Option<Run>> =
-        specs.par_iter().map(|spec| run_policy(comparison, spec, &meter)).collect();
+    let (mut runs, lower) = rayon::join(
+        || specs.par_iter().map(|spec| run_policy(comparison, spec, &meter)).collect::<Vec<_>>(),
+        || bounds::node_hours_lower(comparison.trace, comparison.setup),
+    );
     let is_partial = runs.iter().any(|run| run.as_ref().is_none_or(Run::is_partial));
     let costs_of = |is: fn(&PolicySpec) -> bool| {
         let run = runs[specs.iter().position(is)?].as_ref()?;
@@ -72,7 +74,7 @@ pub fn compare(comparison: &Comparison<'_>, watch: &dyn Watch) -> (Report, Vec<P
         policies.push(run.report);
         pictures.extend(run.picture);
     }
-    (draw_up(comparison, policies, is_partial), pictures)
+    (draw_up(comparison, policies, lower, is_partial), pictures)
 }
 
 /// The policies asked for, then the references that are missing.
@@ -209,7 +211,12 @@ fn thinned(sorted: &[i64]) -> Vec<i64> {
     (1..=PICTURED_WAITS).map(|rank| sorted[rank * sorted.len() / PICTURED_WAITS - 1]).collect()
 }
 
-fn draw_up(comparison: &Comparison<'_>, policies: Vec<PolicyReport>, partial: bool) -> Report {
+fn draw_up(
+    comparison: &Comparison<'_>,
+    policies: Vec<PolicyReport>,
+    node_hours_lower: f64,
+    partial: bool,
+) -> Report {
     let (trace, setup) = (comparison.trace, comparison.setup);
     Report {
         schema: "prewarm.report/v1",
@@ -234,7 +241,7 @@ fn draw_up(comparison: &Comparison<'_>, policies: Vec<PolicyReport>, partial: bo
             pools: setup.pools.iter().map(summarise).collect(),
         },
         policies,
-        bounds: Bounds { node_hours_lower: bounds::node_hours_lower(trace, setup) },
+        bounds: Bounds { node_hours_lower },
         partial,
     }
 }
