@@ -1,4 +1,6 @@
 //! The program as people meet it: exit codes, messages, files, Ctrl-C.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "measures how long Ctrl-C takes")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What holds for every trace, pool and strategy.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 

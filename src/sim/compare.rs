@@ -83,14 +83,11 @@ fn with_references(asked: &[PolicySpec]) -> Vec<PolicySpec> {
     if asked.iter().all(PolicySpec::is_plain_reactive) {
         return specs;
     }
-    let references: [(PolicySpec, fn(&PolicySpec) -> bool); 2] = [
-        (PolicySpec::reactive(), PolicySpec::is_plain_reactive),
-        (PolicySpec::clairvoyant(), PolicySpec::is_clairvoyant),
-    ];
-    for (reference, is) in references {
-        if !asked.iter().any(is) {
-            specs.push(reference);
-        }
+    if !asked.iter().any(PolicySpec::is_plain_reactive) {
+        specs.push(PolicySpec::reactive());
+    }
+    if !asked.iter().any(PolicySpec::is_clairvoyant) {
+        specs.push(PolicySpec::clairvoyant());
     }
     specs
 }

@@ -45,7 +45,7 @@ macro_rules! formats {
 
 formats! {
     Jobs "jobs" jobs::read, Sign::Columns(&["submit_s", "duration_s", "gpus"]),
-        "the common form: submit_s,duration_s,gpus and optional columns";
+        "the common form: `submit_s`, `duration_s`, `gpus` and optional columns";
 }
 
 impl Format {
