@@ -1,8 +1,98 @@
-//! The command line.
+//! The command line: arguments in, exit code out. 0 = fine, 1 = it ran and the answer is no (an
+//! expectation failed), 2 = wrong use (arguments, files, values), 130 = interrupted.
+//!
+//! The only part that reads the environment, files named by the user and the terminal.
+#![allow(clippy::disallowed_methods, reason = "the shell is where clock and environment are read")]
 
+mod import;
+mod progress;
+mod simulate;
+mod values;
+
+use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+
+/// Keeps GPU nodes ready before the pods that need them arrive, at a bounded cost.
+#[derive(Debug, Parser)]
+#[command(name = "prewarm", version, about, arg_required_else_help = true, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compare scaling policies on a scenario or a trace, offline.
+    Simulate(Box<simulate::Args>),
+    /// Turn a foreign trace into the common form.
+    Import(import::Args),
+}
+
+/// What shells report for a program ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// How a command ended, apart from errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// As it should.
+    Fine,
+    /// It ran, and the answer is no.
+    Failed,
+    /// Ctrl-C; what was done so far is shown.
+    Interrupted,
+}
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(message) => return show_clap_message(&message),
+    };
+    let ended =
+        progress::catch_interrupts().map_err(Into::into).and_then(|()| match args.command {
+            Command::Simulate(args) => simulate::run(&args),
+            Command::Import(args) => import::run(&args),
+        });
+    match ended {
+        Ok(Ending::Fine) => ExitCode::SUCCESS,
+        Ok(Ending::Failed) => ExitCode::from(1),
+        Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            ExitCode::from(if progress::interrupted() { INTERRUPTED } else { 2 })
+        }
+    }
+}
+
+/// Help and version go to stdout, wrong use to stderr with exit code 2.
+fn show_clap_message(message: &clap::Error) -> ExitCode {
+    // Nothing can be done about a closed terminal.
+    message.print().ok();
+    ExitCode::from(if message.use_stderr() { 2 } else { 0 })
+}
+
+/// One line on stderr.
+fn complain(line: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr().lock(), "{line}").ok();
+}
+
+/// Text on stdout. A reader that has gone away (`| head`) is no error.
+fn say(text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
 }

@@ -3,9 +3,11 @@
 pub mod arrivals;
 pub mod bounds;
 pub mod clairvoyant;
+pub mod compare;
 pub mod expect;
 pub mod export;
 pub mod import;
+pub mod policy;
 pub mod report;
 pub mod scenario;
 pub mod watch;

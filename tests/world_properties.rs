@@ -1,14 +1,16 @@
 //! What holds for every trace, pool and strategy.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::float_cmp, reason = "sums of integer milliseconds, divided the same way")]
 
 mod support;
 
 use prewarm::{
     model::{Pool, StageTime, Trace},
-    sim::{bounds::node_hours_lower, yardstick::score},
-    strategy::Want,
+    sim::{bounds::node_hours_lower, clairvoyant, yardstick::score},
+    strategy::{FollowFloor, Reactive, Want},
     time::{Millis, Timestamp},
     units::{gpu_hours, node_hours},
-    world::{Outcome, Placement, Setup},
+    world::{self, Outcome, Placement, Setup},
 };
 use proptest::prelude::*;
 use support::{Fixed, Row, job, reactive, run, setup, trace};
@@ -182,5 +184,30 @@ proptest! {
         let score = score(&trace, &kept, &run(&trace, &kept, plenty));
         prop_assert_eq!(score.waiting_gpu_hours, 0.0);
         prop_assert!(node_hours_lower(&trace, &setup) <= score.node_hours + 1e-9);
+    }
+
+    /// Where nothing can be fragmented, no policy that lets nobody wait is cheaper than the
+    /// clairvoyant (apart from the decision grid), and the clairvoyant not cheaper than the bound.
+    #[test]
+    fn the_clairvoyant_lies_between_the_bound_and_every_policy_without_waiting(
+        rows in rows(Just(1u32), 30), headroom in 5u32..30, idle in 0i64..2_000,
+    ) {
+        let later: Vec<Row> =
+            rows.into_iter().map(|row| Row { submit: row.submit + 2_000, ..row }).collect();
+        let trace = trace(&later);
+        let setup = Setup { pools: vec![Pool::new("default", 1)], ..setup() };
+        let react = || Box::new(Reactive::new(Millis::ZERO)) as Box<dyn prewarm::strategy::Strategy>;
+        let floors = clairvoyant::floors(&trace, &setup, &react, &|_| true).unwrap();
+        let mut follow: Vec<Box<dyn prewarm::strategy::Strategy>> =
+            vec![Box::new(FollowFloor::new(floors[0].clone(), Millis::ZERO))];
+        let clairvoyant = score(&trace, &setup, &world::run(&trace, &setup, &mut follow, &|_| true));
+        prop_assert_eq!(clairvoyant.waiting_gpu_hours, 0.0);
+        prop_assert!(node_hours_lower(&trace, &setup) <= clairvoyant.node_hours + 1e-9);
+        let spare = Want { spare_nodes: headroom, ..Want::nothing(Millis::from_secs(idle)) };
+        let policy = score(&trace, &setup, &run(&trace, &setup, Fixed(spare)));
+        if policy.waiting_gpu_hours == 0.0 {
+            let grid = 20.0 / 3600.0 * clairvoyant.node_starts as f64;
+            prop_assert!(clairvoyant.node_hours <= policy.node_hours + grid);
+        }
     }
 }

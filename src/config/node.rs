@@ -1,7 +1,7 @@
 //! YAML as a tree that remembers lines.
 //!
 //! Deserialising straight into structs would stop at the first problem and lose the line of values
-//! that are well-formed but wrong. So the file becomes a tree first; [`super::reader`] walks it.
+//! that are well-formed but wrong. So the file becomes a tree first; `reader` walks it.
 
 use super::problem::{Problem, Problems};
 use serde::{

@@ -136,6 +136,15 @@ impl<'a> Field<'a> {
         nodes.iter().enumerate().map(item).collect()
     }
 
+    /// The items of a list that has to have some; `what` is one of them.
+    pub(super) fn some_items(&self, what: &str) -> Vec<Self> {
+        let items = self.items();
+        if items.is_empty() && matches!(self.node.value, Value::List(_)) {
+            self.problem(format!("needs at least one {what}"));
+        }
+        items
+    }
+
     /// The items of a list, or this alone.
     pub(super) fn one_or_more(&self) -> Vec<Self> {
         if matches!(self.node.value, Value::List(_)) { self.items() } else { vec![self.clone()] }

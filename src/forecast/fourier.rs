@@ -49,7 +49,7 @@ fn threshold(spectrum: &[Complex<f64>], keep: Denoise) -> f64 {
     let mut amplitudes: Vec<f64> = slow.map(|cycles| spectrum[cycles].norm()).collect();
     amplitudes.sort_by(|a, b| b.total_cmp(a));
     let strongest = amplitudes.first().copied().unwrap_or_default();
-    let guaranteed = amplitudes.get(keep.keep_at_least.max(1) - 1).or(amplitudes.last());
+    let guaranteed = amplitudes.get(keep.keep_at_least.max(1) - 1).or_else(|| amplitudes.last());
     (strongest * keep.weakest_share).min(guaranteed.copied().unwrap_or_default())
 }
 

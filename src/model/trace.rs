@@ -177,6 +177,28 @@ impl TraceBuilder {
         id
     }
 
+    /// Adds all jobs and counts of another trace.
+    pub fn extend(&mut self, other: &Trace) {
+        self.trace.rows += other.rows;
+        for (&why, rows) in &other.skipped {
+            *self.trace.skipped.entry(why).or_default() += rows;
+        }
+        for (&what, rows) in &other.adjusted {
+            *self.trace.adjusted.entry(what).or_default() += rows;
+        }
+        for job in &other.jobs {
+            let gang = other.gangs.get(job.gang.0 as usize);
+            let job = Job {
+                shape: self.shape(other.shape(job)),
+                owner: self.owner(&other.owners[job.owner.0 as usize]),
+                kind: self.kind(&other.kinds[job.kind.0 as usize]),
+                gang: gang.map_or(GangId::NONE, |gang| self.gang(&gang.name, gang.min_members)),
+                ..*job
+            };
+            self.push(job);
+        }
+    }
+
     /// Puts everything in canonical order.
     pub fn build(self) -> Trace {
         let mut trace = self.trace;

@@ -88,6 +88,16 @@ struct Draft<'a> {
 }
 
 impl Out<'_> {
+    /// A gang for jobs that come at these instants. Those that come after the end of the run are not
+    /// waited for, or the rest would never start.
+    fn gang_of(&mut self, nth: usize, submits: &[Timestamp]) -> GangId {
+        let members = submits.iter().filter(|submit| **submit < self.run.end).count() as u32;
+        if members < 2 {
+            return GangId::NONE;
+        }
+        self.trace.gang(&format!("{}-{nth}", self.run.streams.source), members)
+    }
+
     /// Takes a job; one at or after the end of the run does not come any more.
     fn push(&mut self, draft: &Draft<'_>) {
         if draft.submit >= self.run.end {

@@ -58,8 +58,8 @@ fn lower_ms(
     takes: impl Fn(&Job) -> bool,
 ) -> i128 {
     let jobs = || {
-        let taken = trace.jobs.iter().filter(|job| job.submit < setup.end && takes(job));
-        taken.map(|job| (job, trace.shape(job).demand_milli() as i64))
+        let in_time = trace.jobs.iter().filter(|job| job.submit < setup.end && takes(job));
+        in_time.map(|job| (job, trace.shape(job).demand_milli() as i64))
     };
     // Submits are in order already; only the ends need sorting.
     let mut ends: Vec<(Timestamp, i64)> =

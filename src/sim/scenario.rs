@@ -59,6 +59,7 @@ pub fn trace_files(scenario: &Scenario, scenario_path: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{config::scenario::Comparison, model::Job, sim::arrivals};
 
     const HEAD: &str = "end: 1d\npools: [{name: a}]\npolicies: [reactive]\n\
                         arrivals: [{name: t, trace: data/jobs.csv.gz}]\n";
@@ -86,5 +87,62 @@ mod tests {
     fn a_missing_file_is_named() {
         let error = load(Path::new("no/such.yaml")).unwrap_err();
         assert_eq!(error.to_string(), "no/such.yaml: cannot read the scenario");
+    }
+
+    /// The scenarios that ship with the repository, by path.
+    fn shipped() -> Vec<(PathBuf, Scenario)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("simulations");
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut paths: Vec<_> =
+            entries.filter(|path| path.extension().is_some_and(|ext| ext == "yaml")).collect();
+        paths.sort();
+        let loaded = paths.into_iter().map(|path| match load(&path) {
+            Ok(scenario) => (path, scenario),
+            Err(error) => panic!("{error}"),
+        });
+        loaded.collect()
+    }
+
+    #[test]
+    fn shipped_scenarios_are_valid_small_and_expect_something() {
+        let scenarios = shipped();
+        assert!(scenarios.len() >= 10, "{}", scenarios.len());
+        for (path, scenario) in &scenarios {
+            let shown = path.display();
+            let text = fs::read_to_string(path).unwrap();
+            assert!(text.starts_with("# ") && text.contains("# Look for: "), "{shown}");
+            assert!(!scenario.expect.is_empty() && !scenario.policies.is_empty(), "{shown}");
+            let jobs = arrivals::of_scenario(scenario).jobs.len();
+            assert!((1..=10_000).contains(&jobs), "{shown}: {jobs} jobs");
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_every_shipped_scenario() {
+        let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("simulations/README.md");
+        let readme = fs::read_to_string(readme).unwrap();
+        for (path, scenario) in shipped() {
+            let row = format!("| `{}` |", scenario.name);
+            assert!(readme.contains(&row), "{} is not in the table", path.display());
+        }
+    }
+
+    #[test]
+    fn the_expected_numbers_of_scored_jobs_are_what_the_sources_give() {
+        for (path, scenario) in shipped() {
+            let trace = arrivals::of_scenario(&scenario);
+            let is_scored = |job: &&Job| !job.is_preexisting() && job.submit >= scenario.score_from;
+            let scored = trace.jobs.iter().filter(is_scored).count() as f64;
+            for expected in &scenario.expect {
+                let holds = match (expected.metric.as_str(), expected.comparison) {
+                    ("scored_jobs", Comparison::Within(by)) => {
+                        (scored - expected.value).abs() <= by
+                    }
+                    ("scored_jobs", _) => (scored - expected.value).abs() < 0.5,
+                    _ => true,
+                };
+                assert!(holds, "{}:{}: {scored}", path.display(), expected.line);
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Builders shared by the test files: only the interesting field stands at the call site.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 use prewarm::{
     model::{GangId, Job, KindId, Pool, Shape, Trace, TraceBuilder},

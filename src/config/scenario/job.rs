@@ -298,10 +298,15 @@ pub(super) fn row(
         at
     });
     let count = fields.get("count").map_or(1, |f| f.integer(1..=MOST_GPUS * 100));
+    let every = fields.get("every").map_or(Millis::ZERO, |f| f.duration());
+    let last = at + every * i64::from(count.saturating_sub(1));
+    if last >= end && at < end {
+        field.problem(format!("the last of them comes at {last}, but the run ends at {end}"));
+    }
     let row = JobRow {
         at: Timestamp(at.0),
         count,
-        every: fields.get("every").map_or(Millis::ZERO, |f| f.duration()),
+        every,
         template: template(&fields, name, Some(source.0), source.1),
         gang: gang(&fields, count),
         is_preexisting,

@@ -19,15 +19,12 @@ const MOST_NODES: u32 = 1_000_000;
 
 pub(super) fn read_all(list: &Field<'_>) -> Vec<Pool> {
     let mut pools: Vec<Pool> = Vec::new();
-    for field in list.items() {
+    for field in list.some_items("pool") {
         let pool = read(&field);
         if pools.iter().any(|other| other.name == pool.name) {
             field.problem(format!("pool \"{}\" is there twice; rename one", pool.name));
         }
         pools.push(pool);
-    }
-    if pools.is_empty() {
-        list.problem("needs at least one pool");
     }
     pools
 }

@@ -76,7 +76,7 @@ impl Cron {
 pub(super) fn read_all(list: &Field<'_>, starts_at: Timestamp, end: Millis) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
     let mut jobs = 0.0;
-    for field in list.items() {
+    for field in list.some_items("source") {
         let Some(source) = read(&field, end) else { continue };
         if sources.iter().any(|other| other.name == source.name) {
             field.problem(format!("source \"{}\" is there twice; rename one", source.name));
@@ -91,9 +91,6 @@ pub(super) fn read_all(list: &Field<'_>, starts_at: Timestamp, end: Millis) -> V
         }
         jobs += more;
         sources.push(source);
-    }
-    if list.items().is_empty() {
-        list.problem("needs at least one source");
     }
     sources
 }
@@ -239,14 +236,20 @@ fn rollout(source: &Fields<'_>, field: &Field<'_>, name: &str, end: Millis) -> R
         }
         at
     });
-    let replicas = fields.need("replicas").map_or(1, |f| f.integer(1..=1_000_000));
+    let replicas: u32 = fields.need("replicas").map_or(1, |f| f.integer(1..=1_000_000));
     let replaces = fields.get("replace").is_some_and(|f| f.boolean());
     let overlap = span(fields.get("overlap"), "10m");
+    let batch = fields.get("batch").map_or(replicas, |f| f.integer(1..=1_000_000));
+    let every = span(fields.get("every"), "0s");
+    let last = at + every * i64::from(replicas.saturating_sub(1) / batch);
+    if last >= end && at < end {
+        field.problem(format!("the last batch comes at {last}, but the run ends at {end}"));
+    }
     let rollout = Rollout {
         at: Timestamp(at.0),
         replicas,
-        batch: fields.get("batch").map_or(replicas, |f| f.integer(1..=1_000_000)),
-        every: span(fields.get("every"), "0s"),
+        batch,
+        every,
         overlap: replaces.then_some(overlap),
         gang: gang(source),
         template: template(source, name, None, Some(RunTime::Forever)),
@@ -259,10 +262,7 @@ fn jobs(source: &Fields<'_>, list: &Field<'_>, name: &str, end: Millis) -> Deman
     let has_run_time = source.get("duration").is_some();
     let base = template(source, name, None, Some(RunTime::Forever));
     let usual = has_run_time.then(|| base.run_time.clone());
-    let rows: Vec<_> =
-        list.items().iter().map(|field| row(field, name, (&base, usual.clone()), end)).collect();
-    if rows.is_empty() {
-        list.problem("needs at least one job");
-    }
-    Demand::Jobs(rows)
+    let items = list.some_items("job");
+    let rows = items.iter().map(|field| row(field, name, (&base, usual.clone()), end));
+    Demand::Jobs(rows.collect())
 }

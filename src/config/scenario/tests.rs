@@ -97,6 +97,10 @@ fn an_empty_file_is_told_what_it_needs() {
     for key in ["end", "pools", "arrivals"] {
         assert!(lines.iter().any(|l| l.ends_with(&format!("`{key}` is missing"))), "{lines:?}");
     }
+    assert_eq!(
+        told("end: 1d\npools: []\narrivals: 5\n"),
+        ["x.yaml:2: pools: needs at least one pool", "x.yaml:3: arrivals: must be a list, got 5",]
+    );
     assert!(parse("x.yaml", "").is_err());
     assert!(parse("x.yaml", "- a\n- b\n").is_err());
 }
@@ -128,6 +132,21 @@ fn a_rare_schedule_with_many_jobs_is_not_absurd() {
     ok(
         "end: 3650d\npools: [{name: a}]\narrivals:\n- {name: s, duration: 5m, cron: {schedule: 0 0 \
         1 * *, jobs: 1000}}\n",
+    );
+}
+
+#[test]
+fn nothing_that_is_written_out_falls_off_the_end() {
+    let jobs = told_of("- {name: s, duration: 5m, jobs: [{at: 1h, count: 11, every: 1d}]}");
+    assert_eq!(
+        jobs,
+        ["x.yaml:5: arrivals[0].jobs[0]: the last of them comes at 241h, but the run ends at 240h"]
+    );
+    let rollout = told_of("- {name: s, rollout: {at: 1h, replicas: 4, batch: 2, every: 10d}}");
+    assert!(rollout[0].contains("the last batch comes at 241h"), "{rollout:?}");
+    ok(
+        "end: 10d\npools: [{name: a}]\narrivals:\n- {name: s, duration: 5m, jobs: [{at: 1h, count: \
+        10, every: 1d}]}\n",
     );
 }
 
@@ -212,4 +231,16 @@ fn the_order_of_sizes_in_the_file_does_not_matter() {
         with("", "").replace("duration: 5m", &format!("duration: 5m, sizes: {sizes}"))
     };
     assert_eq!(ok(&text("{8: 1, 1: 2}")).arrivals, ok(&text("{1: 2, 8: 1}")).arrivals);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_slip_of_the_keyboard_makes_it_panic(place in 0usize..2000, with in "[ -~\n]{0,3}") {
+        let text = include_str!("../../../simulations/stock-out-with-fallback-pool.yaml");
+        let place = place % text.len();
+        let torn = format!("{}{with}{}", &text[..place], &text[place + 1..]);
+        if let Err(problems) = parse("x.yaml", &torn) {
+            proptest::prop_assert!(!problems.problems.is_empty());
+        }
+    }
 }

@@ -12,8 +12,9 @@ use super::{
 use crate::{
     config::scenario::Bursts,
     model::{GangId, KindId},
-    time::Timestamp,
+    time::{Millis, Timestamp},
 };
+use rand_chacha::ChaCha8Rng;
 
 pub(super) fn draw(bursts: &Bursts, out: &mut Out<'_>) {
     let run = out.run;
@@ -26,19 +27,26 @@ pub(super) fn draw(bursts: &Bursts, out: &mut Out<'_>) {
         let is_single = unit(&mut how_many) < single_share;
         let beyond_two = geometric(&mut how_many, bursts.mean_length - 2.0);
         let jobs = if is_single { 1 } else { 2 + beyond_two };
-        let mut gang = GangId::NONE;
-        if bursts.gang && jobs > 1 {
-            gang = out.trace.gang(&format!("{}-{nth}", run.streams.source), jobs);
-        }
         let (owner, shape, mut duration) = (pick.owner(), pick.shape(), pick.run_time());
-        let mut at_ms = start.0 as f64;
-        for job in 0..jobs {
-            if job > 0 {
-                at_ms += exponential(&mut gaps, bursts.gap.0 as f64);
-                duration = if bursts.same_duration { duration } else { pick.run_time() };
+        let submits = spaced(start, jobs, bursts.gap, &mut gaps);
+        let gang = if bursts.gang { out.gang_of(nth, &submits) } else { GangId::NONE };
+        for (job, &submit) in submits.iter().enumerate() {
+            if job > 0 && !bursts.same_duration {
+                duration = pick.run_time();
             }
-            let submit = Timestamp(at_ms as i64);
             out.push(&Draft { submit, duration, owner, shape, gang, kind: KindId::NONE });
         }
     }
+}
+
+/// So many instants with exponential gaps, the first at `start`.
+fn spaced(start: Timestamp, jobs: u32, gap: Millis, gaps: &mut ChaCha8Rng) -> Vec<Timestamp> {
+    let mut at_ms = start.0 as f64;
+    let mut next = |job| {
+        if job > 0 {
+            at_ms += exponential(gaps, gap.0 as f64);
+        }
+        Timestamp(at_ms as i64)
+    };
+    (0..jobs).map(&mut next).collect()
 }

@@ -24,14 +24,12 @@ pub(super) fn draw(cron: &Cron, out: &mut Out<'_>) {
         if is_skipped {
             continue;
         }
-        let mut gang = GangId::NONE;
-        if cron.gang && cron.jobs > 1 {
-            gang = out.trace.gang(&format!("{}-{nth}", run.streams.source), cron.jobs);
-        }
-        for _ in 0..cron.jobs {
-            let late = Millis((unit(&mut jitter) * cron.jitter.0 as f64) as i64);
+        let mut late = || Millis((unit(&mut jitter) * cron.jitter.0 as f64) as i64);
+        let submits: Vec<_> = (0..cron.jobs).map(|_| occurrence + late()).collect();
+        let gang = if cron.gang { out.gang_of(nth, &submits) } else { GangId::NONE };
+        for submit in submits {
             out.push(&Draft {
-                submit: occurrence + late,
+                submit,
                 duration: pick.run_time(),
                 owner: pick.owner(),
                 shape: pick.shape(),

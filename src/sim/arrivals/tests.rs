@@ -125,7 +125,7 @@ fn jobs_of_a_gang_burst_share_their_gang() {
     assert!(!trace.gangs.is_empty());
     for (nth, gang) in trace.gangs.iter().enumerate() {
         let members = trace.jobs.iter().filter(|job| job.gang.0 as usize == nth).count();
-        assert!(gang.min_members >= 2 && members <= gang.min_members as usize, "{gang:?}");
+        assert!(members >= 2 && members == gang.min_members as usize, "{gang:?}");
     }
 }
 

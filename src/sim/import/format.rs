@@ -45,7 +45,7 @@ macro_rules! formats {
 
 formats! {
     Jobs "jobs" jobs::read, Sign::Columns(&["submit_s", "duration_s", "gpus"]),
-        "the common form: submit_s,duration_s,gpus and optional columns";
+        "the common form: `submit_s`, `duration_s`, `gpus` and optional columns";
     AlibabaOpenb "alibaba-openb" alibaba_openb::read, Sign::Columns(alibaba_openb::SIGN),
         "Alibaba GPU v2023 pod list (openb)";
     AlibabaDlrm "alibaba-dlrm" alibaba_dlrm::read, Sign::Columns(alibaba_dlrm::SIGN),

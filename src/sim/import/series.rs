@@ -102,7 +102,7 @@ fn refuse_contradictions(
             file: file.to_owned(),
             line: pair[1].line,
             column: pools[pair[1].pool as usize].clone(),
-            found: (pair[1].milli as f64 / 1000.0).to_string(),
+            found: (f64::from(pair[1].milli) / 1000.0).to_string(),
             remedy: format!("line {} gives another level for the same time", pair[0].line),
         })
     })

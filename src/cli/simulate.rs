@@ -1,0 +1,314 @@
+//! `prewarm simulate`: a scenario or a trace in; a table, a JSON document and a page out.
+
+use super::{
+    Ending, complain,
+    progress::{Bar, interrupted},
+    say,
+    values::{self, ScoreFrom},
+};
+use crate::{
+    config::scenario::{Expectation, Scenario},
+    model::{Pool, Trace, TraceBuilder},
+    sim::{
+        arrivals,
+        compare::{Comparison, compare},
+        expect, import,
+        policy::PolicySpec,
+        report::{self, PolicyPictures, Report},
+        scenario,
+    },
+    time::{Millis, Timestamp},
+    world::{Placement, Setup},
+};
+use anyhow::{Context, anyhow, bail};
+use std::path::{Path, PathBuf};
+
+/// Compare scaling policies on a scenario or a trace, offline.
+///
+/// A scenario file describes pools, demand, faults and policies; a trace is demand alone, and the pool
+/// is given by flags. Both together: the scenario's pools with the demand of the trace.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  prewarm simulate simulations/monday-morning.yaml --report report.html
+  prewarm simulate --trace jobs.csv.gz --policy reactive,watermark:0.2,idle=30m
+  prewarm simulate --trace jobs.csv --pool a100=8:A100 --pool t4=4:T4 --output json")]
+pub(super) struct Args {
+    /// Scenario file (YAML)
+    scenario: Option<PathBuf>,
+    /// Trace file, also gzipped; its format is recognised or given by --format
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Format of the trace: jobs, series, slurm, ... (see `prewarm import --help`)
+    #[arg(long, requires = "trace")]
+    format: Option<import::Format>,
+    /// Policies in the order of the report; knobs follow their policy: watermark:0.2,idle=30m
+    #[arg(long, value_name = "LIST")]
+    policy: Vec<String>,
+    /// A pool NAME=GPUS[:MODEL], in order of preference; may be repeated
+    #[arg(long, value_name = "POOL", value_parser = values::pool)]
+    pool: Vec<Pool>,
+    /// GPUs on a node, if no pool is named [default: 8]
+    #[arg(long, value_name = "N", value_parser = values::gpus_per_node, conflicts_with = "pool")]
+    gpus_per_node: Option<u32>,
+    /// Time from the request of a node until it is Ready [default: 300s]
+    #[arg(long, value_name = "TIME", value_parser = values::span)]
+    provisioning: Option<Millis>,
+    /// Time from Ready until its GPUs are usable [default: 240s]
+    #[arg(long, value_name = "TIME", value_parser = values::span)]
+    warm_up: Option<Millis>,
+    /// Spread of both times: coefficient of variation of a log-normal, 0 = none
+    #[arg(long, value_name = "CV", value_parser = values::variation)]
+    lead_cv: Option<f64>,
+    /// Share of node creations that fail
+    #[arg(long, value_name = "SHARE", value_parser = values::share)]
+    failure_rate: Option<f64>,
+    /// Nodes always kept, per pool
+    #[arg(long, value_name = "N")]
+    min_nodes: Option<u32>,
+    /// Most nodes, per pool
+    #[arg(long, value_name = "N")]
+    max_nodes: Option<u32>,
+    /// Where jobs go: best-fit, spread (kube-scheduler's default) or fgd
+    #[arg(long)]
+    placement: Option<Placement>,
+    /// What happens before is not scored: an instant (240h) or a share of the run (40%) [default: 25%]
+    #[arg(long, value_name = "WHEN")]
+    score_from: Option<ScoreFrom>,
+    /// End of the run [default: with the scenario; for a trace of a day or more the full hour after
+    /// its last submission, for a shorter one an hour after its last job could have ended]
+    #[arg(long, value_name = "TIME", value_parser = values::span)]
+    until: Option<Millis>,
+    /// Seed of everything that is drawn
+    #[arg(long)]
+    seed: Option<u64>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    /// Also write a self-contained page with pictures
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    /// Verify the scenario's `expect:` block; exit code 1 if it does not hold
+    #[arg(long, requires = "scenario")]
+    check: bool,
+    /// Threads to use [default: all cores]; the result is the same with any number
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Output {
+    /// A table for people.
+    #[default]
+    Table,
+    /// One JSON document (schema prewarm.report/v1).
+    Json,
+}
+
+/// Everything a comparison needs, read and checked.
+struct Case {
+    name: String,
+    trace: Trace,
+    setup: Setup,
+    policies: Vec<PolicySpec>,
+    expectations: Vec<Expectation>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    }
+    let case = read_case(args)?;
+    let (report, pictures) = {
+        let bar = Bar::new("simulating");
+        let comparison = Comparison {
+            name: &case.name,
+            trace: &case.trace,
+            setup: &case.setup,
+            policies: &case.policies,
+        };
+        compare(&comparison, &bar)
+    };
+    show(args, &report, &pictures)?;
+    if interrupted() {
+        complain("interrupted: the figures above reach only as far as marked");
+        return Ok(Ending::Interrupted);
+    }
+    check(args, &case, &report)
+}
+
+fn show(args: &Args, report: &Report, pictures: &[PolicyPictures]) -> anyhow::Result<()> {
+    match args.output {
+        Output::Table => say(&report::table(report))?,
+        Output::Json => say(&report::json(report))?,
+    }
+    let Some(path) = &args.report else { return Ok(()) };
+    std::fs::write(path, report::page(report, pictures))
+        .with_context(|| format!("{}: cannot write the report", path.display()))?;
+    let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+    match args.output {
+        Output::Table => say(&format!("\nReport: {}\n", path.display()))?,
+        Output::Json => complain(&format!("Report: {}", path.display())),
+    }
+    Ok(())
+}
+
+fn check(args: &Args, case: &Case, report: &Report) -> anyhow::Result<Ending> {
+    if !args.check {
+        return Ok(Ending::Fine);
+    }
+    let verdicts = expect::judge(&case.expectations, report).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow!("{}: {}", case.name, lines.join("\n"))
+    })?;
+    for verdict in &verdicts {
+        complain(&verdict.to_string());
+    }
+    let is_fine = verdicts.iter().all(|verdict| verdict.passed);
+    Ok(if is_fine { Ending::Fine } else { Ending::Failed })
+}
+
+fn read_case(args: &Args) -> anyhow::Result<Case> {
+    let case = match (&args.scenario, &args.trace) {
+        (Some(path), _) => scenario_case(args, path)?,
+        (None, Some(path)) => trace_case(args, path)?,
+        (None, None) => bail!(
+            "nothing to simulate: name a scenario (prewarm simulate simulations/monday-morning.yaml) \
+             or a trace (--trace FILE)"
+        ),
+    };
+    let (from, end) = (case.setup.score_from, case.setup.end);
+    if from >= end {
+        bail!(
+            "scoring starts at {:.2} h but the run ends at {:.2} h, so nothing would be scored: \
+             choose an earlier --score-from or a later --until",
+            from.as_hours(),
+            end.as_hours()
+        );
+    }
+    Ok(case)
+}
+
+/// The scenario, with whatever the flags change.
+fn scenario_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
+    let scenario = scenario::load(path)?;
+    let trace = match &args.trace {
+        Some(trace) => read_trace(args, trace)?,
+        None => scenario_trace(args, &scenario, path)?,
+    };
+    let end = args.until.map_or(Timestamp::ZERO + scenario.end, |until| Timestamp::ZERO + until);
+    let placement = scenario.placement.name().parse().map_err(|why: String| anyhow!(why))?;
+    let policies = match args.policy.is_empty() {
+        true if scenario.policies.is_empty() => PolicySpec::defaults(),
+        true => scenario
+            .policies
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<_, _>>()
+            .with_context(|| path.display().to_string())?,
+        false => policies(args)?,
+    };
+    let pools = if args.pool.is_empty() { scenario.pools } else { args.pool.clone() };
+    let setup = Setup {
+        pools: with_flags(args, pools),
+        placement: args.placement.unwrap_or(placement),
+        decision_every: scenario.decision_every,
+        seed: args.seed.unwrap_or(scenario.seed),
+        end,
+        score_from: args.score_from.map_or(scenario.score_from, |from| from.within(end)),
+        series_bin: series_bin(args, end),
+    };
+    Ok(Case { name: scenario.name, trace, setup, policies, expectations: scenario.expect })
+}
+
+/// Synthetic demand and the trace files that the scenario names.
+fn scenario_trace(args: &Args, scenario: &Scenario, path: &Path) -> anyhow::Result<Trace> {
+    let seed = args.seed.unwrap_or(scenario.seed);
+    let mut builder = TraceBuilder::new();
+    arrivals::add_to(&mut builder, &scenario.arrivals, seed, scenario.starts_at, scenario.end);
+    for file in scenario::trace_files(scenario, path) {
+        builder.extend(&read_trace(args, &file)?);
+    }
+    Ok(builder.build())
+}
+
+fn trace_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
+    let policies = if args.policy.is_empty() { PolicySpec::defaults() } else { policies(args)? };
+    let trace = read_trace(args, path)?;
+    if trace.jobs.is_empty() {
+        let why: Vec<String> =
+            trace.skipped.iter().map(|(why, rows)| format!("{rows} {}", why.key())).collect();
+        bail!("{}: no job to simulate in {} rows ({})", path.display(), trace.rows, why.join(", "));
+    }
+    let end = args.until.map_or_else(|| natural_end(&trace), |until| Timestamp::ZERO + until);
+    let pools = if args.pool.is_empty() {
+        vec![Pool::new("default", args.gpus_per_node.unwrap_or(8))]
+    } else {
+        args.pool.clone()
+    };
+    let setup = Setup {
+        pools: with_flags(args, pools),
+        placement: args.placement.unwrap_or_default(),
+        decision_every: Setup::DECISION_EVERY,
+        seed: args.seed.unwrap_or(1),
+        end,
+        score_from: args.score_from.unwrap_or(ScoreFrom::DEFAULT).within(end),
+        series_bin: series_bin(args, end),
+    };
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok(Case { name, trace, setup, policies, expectations: Vec::new() })
+}
+
+fn read_trace(args: &Args, path: &Path) -> anyhow::Result<Trace> {
+    let bar = Bar::new("reading");
+    Ok(import::read_file(path, args.format, &import::Options::default(), &bar)?)
+}
+
+fn policies(args: &Args) -> anyhow::Result<Vec<PolicySpec>> {
+    let specs = PolicySpec::list(&args.policy.join(","))?;
+    if specs.is_empty() {
+        bail!("--policy is empty: name policies, such as reactive,watermark:0.2");
+    }
+    for (place, spec) in specs.iter().enumerate() {
+        if specs[..place].iter().any(|other| other.to_string() == spec.to_string()) {
+            bail!("--policy names `{spec}` twice");
+        }
+    }
+    Ok(specs)
+}
+
+/// Flags that are about every pool.
+fn with_flags(args: &Args, mut pools: Vec<Pool>) -> Vec<Pool> {
+    for pool in &mut pools {
+        let lead = &mut pool.lead_time;
+        lead.provisioning.mean = args.provisioning.unwrap_or(lead.provisioning.mean);
+        lead.warm_up.mean = args.warm_up.unwrap_or(lead.warm_up.mean);
+        lead.provisioning.cv = args.lead_cv.unwrap_or(lead.provisioning.cv);
+        lead.warm_up.cv = args.lead_cv.unwrap_or(lead.warm_up.cv);
+        pool.failure_rate = args.failure_rate.unwrap_or(pool.failure_rate);
+        pool.min_nodes = args.min_nodes.unwrap_or(pool.min_nodes);
+        pool.max_nodes = args.max_nodes.or(pool.max_nodes);
+    }
+    pools
+}
+
+/// Where a trace of jobs ends unless told otherwise. Of a day or more: the full hour after its last
+/// submission, since the tail in which nothing arrives says nothing about a policy. Shorter: an hour
+/// after its last job could have ended.
+fn natural_end(trace: &Trace) -> Timestamp {
+    const HOUR: Millis = Millis::from_hours(1);
+    let last_submit = trace.jobs.last().map_or(Timestamp::ZERO, |job| job.submit);
+    if last_submit >= Timestamp::ZERO + Millis::from_hours(24) {
+        return (last_submit + Millis(1)).ceil_to(HOUR);
+    }
+    let ends = trace.jobs.iter().map(|job| job.submit + job.duration);
+    let last_end = ends.max().unwrap_or(Timestamp::ZERO);
+    last_end.ceil_to(HOUR) + HOUR
+}
+
+/// Fine enough for the zoom on the worst hours, at most 100,000 bins; only if a page is asked for.
+fn series_bin(args: &Args, end: Timestamp) -> Option<Millis> {
+    args.report.as_ref()?;
+    let minutes = end.0 / 60_000 / 100_000 + 1;
+    Some(Millis::from_mins(minutes))
+}

@@ -1,0 +1,291 @@
+//! Runs policies side by side on one trace and draws up the report.
+//!
+//! Policies are independent runs, spread over threads; the report lists them in the order asked for, so
+//! the number of threads changes nothing. Besides the policies asked for, `reactive` and `clairvoyant`
+//! are run as references, because `gap_closed` is measured between them; only when nothing but
+//! `reactive` is asked for are they left out.
+
+use super::{
+    bounds, clairvoyant,
+    policy::PolicySpec,
+    report::{
+        Bounds, ByKappa, PolicyPictures, PolicyReport, PoolSummary, Report, SettingsSummary,
+        TraceSummary, WaitSeconds,
+    },
+    watch::Watch,
+    yardstick::{self, KAPPAS, Score, gap_closed, quantile_ms},
+};
+use crate::{
+    model::{Pool, Trace},
+    strategy::{FollowFloor, Reactive, Strategy},
+    time::{Millis, Timestamp},
+    units::gpu_hours,
+    world::{self, Outcome, Setup, WaitCause},
+};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What to compare.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison<'a> {
+    /// Name shown above the report.
+    pub name: &'a str,
+    /// Demand.
+    pub trace: &'a Trace,
+    /// World. With [`Setup::series_bin`] set, pictures are made.
+    pub setup: &'a Setup,
+    /// Policies in the order of the report.
+    pub policies: &'a [PolicySpec],
+}
+
+/// One run, scored; `gap_closed` is still open.
+struct Run {
+    report: PolicyReport,
+    picture: Option<PolicyPictures>,
+}
+
+/// Finer than this the distribution of waits looks the same.
+const PICTURED_WAITS: usize = 4096;
+
+/// Idle times the clairvoyant may choose from.
+const CLAIRVOYANT_IDLE: [Millis; 2] = [Millis::ZERO, Millis::from_mins(10)];
+
+/// Runs the comparison. If `watch` cancels, what is done so far is reported and marked as partial.
+pub fn compare(comparison: &Comparison<'_>, watch: &dyn Watch) -> (Report, Vec<PolicyPictures>) {
+    let specs = with_references(comparison.policies);
+    let meter = Meter::new(comparison.setup, &specs, watch);
+    let (mut runs, lower) = rayon::join(
+        || specs.par_iter().map(|spec| run_policy(comparison, spec, &meter)).collect::<Vec<_>>(),
+        || bounds::node_hours_lower(comparison.trace, comparison.setup),
+    );
+    let is_partial = runs.iter().any(|run| run.as_ref().is_none_or(Run::is_partial));
+    let costs_of = |is: fn(&PolicySpec) -> bool| {
+        let run = runs[specs.iter().position(is)?].as_ref()?;
+        (!run.is_partial()).then_some(run.report.cost)
+    };
+    let references =
+        costs_of(PolicySpec::is_plain_reactive).zip(costs_of(PolicySpec::is_clairvoyant));
+    runs.truncate(comparison.policies.len());
+    let (mut policies, mut pictures) = (Vec::new(), Vec::new());
+    for mut run in runs.into_iter().flatten() {
+        if let (Some((reactive, clairvoyant)), false) = (references, run.is_partial()) {
+            run.report.gap_closed = gaps(run.report.cost, reactive, clairvoyant);
+        }
+        policies.push(run.report);
+        pictures.extend(run.picture);
+    }
+    (draw_up(comparison, policies, lower, is_partial), pictures)
+}
+
+/// The policies asked for, then the references that are missing.
+fn with_references(asked: &[PolicySpec]) -> Vec<PolicySpec> {
+    let mut specs = asked.to_vec();
+    if asked.iter().all(PolicySpec::is_plain_reactive) {
+        return specs;
+    }
+    if !asked.iter().any(PolicySpec::is_plain_reactive) {
+        specs.push(PolicySpec::reactive());
+    }
+    if !asked.iter().any(PolicySpec::is_clairvoyant) {
+        specs.push(PolicySpec::clairvoyant());
+    }
+    specs
+}
+
+/// `None` if the run was interrupted before it had anything to say.
+fn run_policy(comparison: &Comparison<'_>, spec: &PolicySpec, meter: &Meter<'_>) -> Option<Run> {
+    if meter.watch.cancelled() {
+        return None;
+    }
+    if spec.is_clairvoyant() {
+        return run_clairvoyant(comparison, spec, meter);
+    }
+    let strategies = comparison.setup.pools.iter().filter_map(|_| spec.build()).collect();
+    Some(run_strategies(comparison, spec, strategies, meter))
+}
+
+/// The cheaper of two idle times at the middle kappa.
+fn run_clairvoyant(
+    comparison: &Comparison<'_>,
+    spec: &PolicySpec,
+    meter: &Meter<'_>,
+) -> Option<Run> {
+    let (trace, setup) = (comparison.trace, comparison.setup);
+    let at_once = || Box::new(Reactive::new(Millis::ZERO)) as Box<dyn Strategy>;
+    let floors = meter.run(|go_on| clairvoyant::floors(trace, setup, &at_once, go_on))?;
+    let runs = CLAIRVOYANT_IDLE.map(|idle| {
+        let follow = |steps: &clairvoyant::Steps| {
+            Box::new(FollowFloor::new(steps.clone(), idle)) as Box<dyn Strategy>
+        };
+        run_strategies(comparison, spec, floors.iter().map(follow).collect(), meter)
+    });
+    runs.into_iter().min_by(|a, b| a.report.cost.k20.total_cmp(&b.report.cost.k20))
+}
+
+fn run_strategies(
+    comparison: &Comparison<'_>,
+    spec: &PolicySpec,
+    mut strategies: Vec<Box<dyn Strategy>>,
+    meter: &Meter<'_>,
+) -> Run {
+    let (trace, setup) = (comparison.trace, comparison.setup);
+    let outcome = meter.run(|go_on| world::run(trace, setup, &mut strategies, go_on));
+    let score = yardstick::score(trace, setup, &outcome);
+    let report = report_policy(spec.to_string(), &score, &outcome);
+    let picture = outcome.series.map(|series| PolicyPictures {
+        name: spec.to_string(),
+        series,
+        waits_ms: thinned(&score.waits_ms),
+    });
+    Run { report, picture }
+}
+
+impl Run {
+    fn is_partial(&self) -> bool {
+        self.report.until_hours.is_some()
+    }
+}
+
+fn report_policy(name: String, score: &Score, outcome: &Outcome) -> PolicyReport {
+    let hours = |cause: WaitCause| gpu_hours(outcome.causes.get(cause));
+    PolicyReport {
+        name,
+        node_hours: score.node_hours,
+        ready_node_hours: score.ready_node_hours,
+        busy_gpu_hours: score.busy_gpu_hours,
+        idle_gpu_hours: score.idle_gpu_hours,
+        waiting_gpu_hours: score.waiting_gpu_hours,
+        wait_seconds: wait_seconds(&score.waits_ms),
+        jobs_waiting_over_60s: score.jobs_waiting_over_60s,
+        node_starts: score.node_starts,
+        wasted_starts: score.wasted_starts,
+        scored_node_starts: score.scored_node_starts,
+        unfinished_jobs: score.unfinished_jobs,
+        unstarted_jobs: score.unstarted_jobs,
+        scored_jobs: score.waits_ms.len() as u64,
+        cost: by_kappa(|kappa| score.cost(kappa)),
+        gap_closed: ByKappa::default(),
+        waiting_by_cause: WaitCause::ALL.map(|cause| (cause.key(), hours(cause))).into(),
+        refused_requests: outcome.pools.iter().map(|pool| pool.refused).sum(),
+        until_hours: outcome.is_partial.then(|| outcome.ended_at.as_hours()),
+    }
+}
+
+fn by_kappa(cost: impl Fn(f64) -> f64) -> ByKappa<f64> {
+    let [k5, k20, k100] = KAPPAS.map(cost);
+    ByKappa { k5, k20, k100 }
+}
+
+fn gaps(
+    cost: ByKappa<f64>,
+    reactive: ByKappa<f64>,
+    clairvoyant: ByKappa<f64>,
+) -> ByKappa<Option<f64>> {
+    ByKappa {
+        k5: gap_closed(cost.k5, reactive.k5, clairvoyant.k5),
+        k20: gap_closed(cost.k20, reactive.k20, clairvoyant.k20),
+        k100: gap_closed(cost.k100, reactive.k100, clairvoyant.k100),
+    }
+}
+
+fn wait_seconds(waits_ms: &[i64]) -> WaitSeconds {
+    let total: i128 = waits_ms.iter().map(|&ms| i128::from(ms)).sum();
+    let at = |q: f64| quantile_ms(waits_ms, q) as f64 / 1000.0;
+    WaitSeconds {
+        mean: total as f64 / 1000.0 / waits_ms.len().max(1) as f64,
+        p50: at(0.5),
+        p95: at(0.95),
+        p99: at(0.99),
+        max: at(1.0),
+    }
+}
+
+/// Evenly spaced ranks, the longest wait included.
+fn thinned(sorted: &[i64]) -> Vec<i64> {
+    if sorted.len() <= PICTURED_WAITS {
+        return sorted.to_vec();
+    }
+    (1..=PICTURED_WAITS).map(|rank| sorted[rank * sorted.len() / PICTURED_WAITS - 1]).collect()
+}
+
+fn draw_up(
+    comparison: &Comparison<'_>,
+    policies: Vec<PolicyReport>,
+    node_hours_lower: f64,
+    partial: bool,
+) -> Report {
+    let (trace, setup) = (comparison.trace, comparison.setup);
+    Report {
+        schema: "prewarm.report/v1",
+        scenario: comparison.name.to_owned(),
+        trace: TraceSummary {
+            jobs: trace.rows,
+            gpu_jobs: trace.jobs.len() as u64,
+            span_hours: setup.end.as_hours(),
+            skipped: trace.skipped.iter().map(|(why, &rows)| (why.key(), rows)).collect(),
+            adjusted: trace.adjusted.clone(),
+        },
+        settings: SettingsSummary {
+            gpus_per_node: setup.pools.first().map_or(0, |pool| pool.gpus_per_node),
+            lead_time_seconds: setup
+                .pools
+                .first()
+                .map_or(0.0, |pool| pool.lead_time.mean().as_secs_f64()),
+            score_from_hours: setup.score_from.as_hours(),
+            seed: setup.seed,
+            placement: setup.placement.to_string(),
+            decision_seconds: setup.decision_every.as_secs_f64(),
+            pools: setup.pools.iter().map(summarise).collect(),
+        },
+        policies,
+        bounds: Bounds { node_hours_lower },
+        partial,
+    }
+}
+
+fn summarise(pool: &Pool) -> PoolSummary {
+    PoolSummary {
+        name: pool.name.clone(),
+        gpus_per_node: pool.gpus_per_node,
+        gpu_model: pool.gpu_model.clone(),
+        price: pool.price,
+        min_nodes: pool.min_nodes,
+        max_nodes: pool.max_nodes,
+        provisioning_seconds: pool.lead_time.provisioning.mean.as_secs_f64(),
+        warm_up_seconds: pool.lead_time.warm_up.mean.as_secs_f64(),
+    }
+}
+
+/// Adds up how far all runs are, in simulated milliseconds.
+struct Meter<'a> {
+    watch: &'a dyn Watch,
+    done: AtomicU64,
+    total: u64,
+    run_length: u64,
+}
+
+impl<'a> Meter<'a> {
+    fn new(setup: &Setup, specs: &[PolicySpec], watch: &'a dyn Watch) -> Self {
+        let run_length = setup.end.0.max(0) as u64;
+        let runs = |spec: &PolicySpec| if spec.is_clairvoyant() { 3 } else { 1 };
+        let total = run_length * specs.iter().map(runs).sum::<u64>();
+        Self { watch, done: AtomicU64::new(0), total, run_length }
+    }
+
+    /// Carries out one run and follows it.
+    fn run<T>(&self, run: impl FnOnce(&dyn Fn(Timestamp) -> bool) -> T) -> T {
+        let reached = AtomicU64::new(0);
+        let reach = |instant: u64| {
+            let before = reached.swap(instant, Ordering::Relaxed);
+            let step = instant.saturating_sub(before);
+            let done = self.done.fetch_add(step, Ordering::Relaxed) + step;
+            self.watch.advanced(done, self.total);
+        };
+        let result = run(&|now: Timestamp| {
+            reach(now.0.max(0) as u64);
+            !self.watch.cancelled()
+        });
+        reach(self.run_length);
+        result
+    }
+}

@@ -1,0 +1,290 @@
+//! Policies as people name them: `NAME[:VALUE][,KNOB=VALUE...]`, for example `watermark:0.2,idle=30m`.
+//!
+//! A name with its knobs is checked once and then builds a fresh strategy for every pool.
+
+mod knobs;
+
+use crate::{
+    config::closest,
+    strategy::{
+        ClusterAutoscaler, DigitalSignal, EnergySaver, FixedHeadroom, Headroom, HourlyProfile,
+        Hysteresis, IDLE_DEFAULT, Reactive, Strategy, Watermark,
+    },
+    time::Millis,
+};
+use knobs::Knobs;
+use std::{fmt, str::FromStr};
+use thiserror::Error;
+
+/// Why a policy cannot be taken.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("policy `{policy}`: {problem}")]
+pub struct PolicyError {
+    /// As typed.
+    policy: String,
+    /// What is wrong and what to do.
+    problem: String,
+}
+
+/// A checked policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicySpec {
+    /// As typed.
+    text: String,
+    policy: Policy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Policy {
+    Reactive { idle: Millis },
+    ReactiveOvercreate { idle: Millis },
+    ClusterAutoscaler { idle: Millis, pod_wait: Millis, after_add: Millis },
+    Headroom { headroom: Headroom, idle: Millis },
+    Watermark { share: f64, idle: Millis },
+    Hysteresis { up: f64, down: f64, hold: Millis },
+    HourlyProfile { idle: Millis, buffer: Millis },
+    Ces { buffer: u32, threshold: f64 },
+    Dsp { idle: Millis },
+    Clairvoyant,
+}
+
+/// Reads the knobs of one policy.
+type Reader = fn(&mut Knobs<'_>) -> Result<Policy, String>;
+
+/// All policies by name, in the order of the default table.
+const POLICIES: [(&str, Reader); 10] = [
+    ("reactive", reactive),
+    ("cluster-autoscaler", cluster_autoscaler),
+    ("reactive-overcreate", overcreate),
+    ("headroom", headroom),
+    ("watermark", watermark),
+    ("hysteresis", hysteresis),
+    ("hourly-profile", hourly_profile),
+    ("ces", ces),
+    ("dsp", dsp),
+    ("clairvoyant", |_| Ok(Policy::Clairvoyant)),
+];
+
+/// What is compared unless said otherwise.
+const DEFAULTS: [&str; 11] = [
+    "reactive",
+    "cluster-autoscaler",
+    "reactive-overcreate",
+    "headroom:8",
+    "watermark:0.1",
+    "watermark:0.2",
+    "hysteresis",
+    "hourly-profile",
+    "ces",
+    "dsp",
+    "clairvoyant",
+];
+
+impl PolicySpec {
+    /// The table of baselines.
+    pub fn defaults() -> Vec<Self> {
+        DEFAULTS.iter().filter_map(|text| text.parse().ok()).collect()
+    }
+
+    /// The policies of a comma-separated list. A piece that is a knob belongs to the policy before it.
+    pub fn list(text: &str) -> Result<Vec<Self>, PolicyError> {
+        let mut specs: Vec<String> = Vec::new();
+        for piece in text.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
+            match specs.last_mut() {
+                Some(policy) if piece.contains('=') => {
+                    policy.push(',');
+                    policy.push_str(piece);
+                }
+                _ => specs.push(piece.to_owned()),
+            }
+        }
+        specs.iter().map(|spec| spec.parse()).collect()
+    }
+
+    /// The reference that `gap_closed` starts from.
+    pub fn reactive() -> Self {
+        Self { text: "reactive".to_owned(), policy: Policy::Reactive { idle: IDLE_DEFAULT } }
+    }
+
+    /// The reference that `gap_closed` leads to.
+    pub fn clairvoyant() -> Self {
+        Self { text: "clairvoyant".to_owned(), policy: Policy::Clairvoyant }
+    }
+
+    /// `reactive` with default knobs.
+    pub fn is_plain_reactive(&self) -> bool {
+        self.policy == Self::reactive().policy
+    }
+
+    /// Needs to know the future; built by its caller.
+    pub fn is_clairvoyant(&self) -> bool {
+        self.policy == Policy::Clairvoyant
+    }
+
+    /// A fresh strategy for one pool; `None` for the clairvoyant.
+    pub fn build(&self) -> Option<Box<dyn Strategy>> {
+        Some(match self.policy {
+            Policy::Reactive { idle } => Box::new(Reactive::new(idle)),
+            Policy::ReactiveOvercreate { idle } => Box::new(Reactive::overcreating(idle)),
+            Policy::ClusterAutoscaler { idle, pod_wait, after_add } => {
+                Box::new(ClusterAutoscaler { idle, pod_wait, after_add })
+            }
+            Policy::Headroom { headroom, idle } => Box::new(FixedHeadroom::new(headroom, idle)),
+            Policy::Watermark { share, idle } => Box::new(Watermark::new(share, idle)),
+            Policy::Hysteresis { up, down, hold } => Box::new(Hysteresis::new(up, down, hold)),
+            Policy::HourlyProfile { idle, buffer } => Box::new(HourlyProfile::new(idle, buffer)),
+            Policy::Ces { buffer, threshold } => Box::new(EnergySaver::new(buffer, threshold)),
+            Policy::Dsp { idle } => Box::new(DigitalSignal::new(idle)),
+            Policy::Clairvoyant => return None,
+        })
+    }
+}
+
+impl fmt::Display for PolicySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for PolicySpec {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        let text = text.trim();
+        let wrong = |problem| PolicyError { policy: text.to_owned(), problem };
+        let mut knobs = Knobs::split(text).map_err(wrong)?;
+        let names = || POLICIES.iter().map(|&(name, _)| name);
+        let known = POLICIES.iter().find(|(name, _)| *name == knobs.name);
+        let (_, read) = known.ok_or_else(|| {
+            let known: Vec<&str> = names().collect();
+            wrong(closest(knobs.name, names()).map_or_else(
+                || format!("there is no such policy; known are {}", known.join(", ")),
+                |near| format!("there is no such policy; did you mean `{near}`?"),
+            ))
+        })?;
+        let policy = read(&mut knobs).and_then(|policy| knobs.finish(policy)).map_err(wrong)?;
+        Ok(Self { text: text.to_owned(), policy })
+    }
+}
+
+fn reactive(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    Ok(Policy::Reactive { idle: knobs.span("idle", IDLE_DEFAULT)? })
+}
+
+fn overcreate(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    Ok(Policy::ReactiveOvercreate { idle: knobs.span("idle", IDLE_DEFAULT)? })
+}
+
+fn cluster_autoscaler(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    let default = ClusterAutoscaler::default();
+    Ok(Policy::ClusterAutoscaler {
+        idle: knobs.span("idle", default.idle)?,
+        pod_wait: knobs.span("pod-wait", default.pod_wait)?,
+        after_add: knobs.span("after-add", default.after_add)?,
+    })
+}
+
+fn headroom(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    let value = knobs.value("GPUs, as in headroom:8, or whole nodes, as in headroom:2nodes")?;
+    let headroom = match value.strip_suffix("nodes").or_else(|| value.strip_suffix("node")) {
+        Some(nodes) => Headroom::Nodes(knobs::count(nodes, value)?),
+        None => Headroom::Gpus(knobs::count(value, value)?),
+    };
+    Ok(Policy::Headroom { headroom, idle: knobs.span("idle", IDLE_DEFAULT)? })
+}
+
+fn watermark(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    let value = knobs.value("a share of the requests, as in watermark:0.2 or watermark:20%")?;
+    let share = knobs::share(value, 10.0)?;
+    Ok(Policy::Watermark { share, idle: knobs.span("idle", IDLE_DEFAULT)? })
+}
+
+fn hysteresis(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    let up = knobs.share("up", 0.8)?;
+    let down = knobs.share("down", 0.5)?;
+    if !(0.0 < down && down < up) {
+        return Err(format!("down={down} must be above 0 and below up={up}"));
+    }
+    Ok(Policy::Hysteresis { up, down, hold: knobs.span("for", Millis::from_mins(10))? })
+}
+
+fn hourly_profile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    Ok(Policy::HourlyProfile {
+        idle: knobs.span("idle", IDLE_DEFAULT)?,
+        buffer: knobs.span("buffer", Millis::from_secs(300))?,
+    })
+}
+
+fn ces(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    Ok(Policy::Ces {
+        buffer: knobs.count("buffer", 5)?,
+        threshold: knobs.number("threshold", 1.0)?,
+    })
+}
+
+fn dsp(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    Ok(Policy::Dsp { idle: knobs.span("idle", IDLE_DEFAULT)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        text.parse::<PolicySpec>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_default_is_a_policy_and_prints_as_typed() {
+        let shown: Vec<String> = PolicySpec::defaults().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, DEFAULTS);
+    }
+
+    #[test]
+    fn knobs_belong_to_the_policy_before_them() {
+        let list = PolicySpec::list("reactive, watermark:20%,idle=30m,ces,buffer=2").unwrap();
+        let shown: Vec<String> = list.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["reactive", "watermark:20%,idle=30m", "ces,buffer=2"]);
+        let half_hour = Policy::Watermark { share: 0.2, idle: Millis::from_mins(30) };
+        assert_eq!(list[1].policy, half_hour);
+    }
+
+    #[test]
+    fn headroom_is_in_gpus_or_whole_nodes() {
+        let headroom = |text: &str| text.parse::<PolicySpec>().unwrap().policy;
+        let idle = IDLE_DEFAULT;
+        assert_eq!(headroom("headroom:8"), Policy::Headroom { headroom: Headroom::Gpus(8), idle });
+        assert_eq!(
+            headroom("headroom:2nodes"),
+            Policy::Headroom { headroom: Headroom::Nodes(2), idle }
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named_with_what_to_do() {
+        assert_eq!(
+            error("reactiv"),
+            "policy `reactiv`: there is no such policy; did you mean `reactive`?"
+        );
+        assert!(error("zzz").contains("known are reactive, cluster-autoscaler"));
+        assert!(error("watermark").contains("watermark:0.2"));
+        assert!(error("watermark:x").contains("found `x`"));
+        assert!(error("watermark:nan").contains("found `nan`"));
+        assert!(error("watermark:11").contains("0 to 10"));
+        assert!(error("reactive:3").contains("takes no value"));
+        assert_eq!(
+            error("reactive,idel=5m"),
+            "policy `reactive,idel=5m`: there is no knob `idel`; did you mean `idle`?"
+        );
+        assert!(error("reactive,idle=5").contains("5m"));
+        assert!(error("reactive,idle=5m,idle=6m").contains("twice"));
+        assert!(error("hysteresis,up=0.4").contains("below up=0.4"));
+        assert!(error("headroom:many").contains("found `many`"));
+    }
+
+    #[test]
+    fn only_plain_reactive_is_the_reference() {
+        assert!("reactive,idle=10m".parse::<PolicySpec>().unwrap().is_plain_reactive());
+        assert!(!"reactive,idle=5m".parse::<PolicySpec>().unwrap().is_plain_reactive());
+    }
+}
