@@ -3,10 +3,23 @@
 //! Every format is one module that streams rows into a [`TraceBuilder`]; no row is kept as text. What
 //! is the same for all stands here: compression, options, the start of the trace.
 
+mod acme;
+mod clock;
+mod cluster_log;
 mod error;
+mod field;
+mod helios;
+mod json;
+mod philly_csv;
+mod philly_json;
+mod recording;
+mod supply;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use error::ImportError;
+pub use supply::read_supply;
 
 use super::watch::Watch;
 use crate::model::TraceBuilder;
