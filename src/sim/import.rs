@@ -10,31 +10,44 @@ mod error;
 mod field;
 mod helios;
 mod json;
+mod pai;
 mod philly_csv;
 mod philly_json;
 mod recording;
+mod requests;
+mod slurm;
 mod supply;
 mod table;
 #[cfg(test)]
 mod testing;
 
 pub use error::ImportError;
+pub use requests::{Capacity, ReplicaRule};
 pub use supply::read_supply;
 
 use super::watch::Watch;
 use crate::model::TraceBuilder;
 use std::io::BufRead;
+use std::path::PathBuf;
 
 /// What the user says about a trace besides its name.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Zone of times without offset.
     pub time_zone: jiff::tz::TimeZone,
+    /// `slurm`: the number of `gres/gpu` in TRES lists by number; `sacctmgr show tres` tells it.
+    /// 1002 (MIT SuperCloud) unless told.
+    pub slurm_gpu_tres_id: u32,
+    /// `alibaba-pai-2020`: the table of jobs that belongs to the table of tasks, for owners and
+    /// submissions; without it, tasks are submitted when they started.
+    pub pai_job_table: Option<PathBuf>,
+    /// Request traces: how load becomes replicas.
+    pub replicas: ReplicaRule,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { time_zone: jiff::tz::TimeZone::UTC }
+        Self { time_zone: jiff::tz::TimeZone::UTC, slurm_gpu_tres_id: 1002, pai_job_table: None, replicas: ReplicaRule::default() }
     }
 }
 

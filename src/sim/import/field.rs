@@ -3,7 +3,7 @@
 use super::clock::{self, Moment, Written, is_absent};
 use super::table::{Column, Row};
 use super::{ImportError, Source};
-use crate::time::Millis;
+use crate::time::{Millis, Timestamp};
 
 /// More of anything in one job (GPUs, nodes, instances) than has ever been asked for.
 pub(super) const MOST: u32 = 1_000_000;
@@ -66,6 +66,17 @@ pub(super) fn span(
         None => Ok(None),
         Some(secs) if secs.abs() <= MOST_SECS => Ok(Some(Millis((secs * 1000.0).round() as i64))),
         Some(_) => Err(row.wrong(column, &format!("{meaning} is in seconds"))),
+    }
+}
+
+/// Seconds since the start of the trace, not negative; may be missing.
+pub(super) fn seconds(row: &Row<'_>, column: Column) -> Result<Option<Timestamp>, ImportError> {
+    const MEANING: &str = "the time, in seconds from the start,";
+    match span(row, Some(column), MEANING)? {
+        Some(span) if span < Millis::ZERO => {
+            Err(row.wrong(column, &format!("{MEANING} is not negative")))
+        }
+        span => Ok(span.map(|span| Timestamp::ZERO + span)),
     }
 }
 

@@ -67,29 +67,55 @@ impl Recording {
         job: Job,
         sink: &mut TraceBuilder,
     ) {
+        if let Some(job) = self.settle(submit, run_time, job, sink) {
+            sink.push(job);
+        }
+    }
+
+    /// The same, but gives the job back if it is complete.
+    pub(super) fn settle(
+        &mut self,
+        submit: Option<Moment>,
+        run_time: RunTime,
+        job: Job,
+        sink: &mut TraceBuilder,
+    ) -> Option<Job> {
         let Some(submit) = submit.map(Moment::at) else {
-            return sink.skip(SkipReason::NoSubmitTime);
+            sink.skip(SkipReason::NoSubmitTime);
+            return None;
         };
         match run_time {
-            RunTime::Known(duration) => push(Job { submit, duration, ..job }, sink),
+            RunTime::Known(Millis::ZERO) => sink.skip(SkipReason::ZeroDuration),
+            RunTime::Known(span) if span < Millis::ZERO => sink.skip(SkipReason::NegativeDuration),
+            RunTime::Known(duration) => return Some(Job { submit, duration, ..job }),
             RunTime::Open { since, before } => {
                 self.open.push((since, Job { submit, duration: before, ..job }));
             }
             RunTime::Unknown => sink.skip(SkipReason::NoDuration),
         }
+        None
     }
 
     /// The file is read: open runs last until the latest time in it.
     pub(super) fn finish(self, sink: &mut TraceBuilder) {
+        for job in self.close(sink) {
+            sink.push(job);
+        }
+    }
+
+    /// The same, but gives the jobs back.
+    pub(super) fn close(self, sink: &mut TraceBuilder) -> Vec<Job> {
+        let mut jobs = Vec::new();
         for (since, job) in self.open {
             let duration = job.duration + (self.latest - since);
             if duration <= Millis::ZERO {
                 sink.skip(SkipReason::NoDuration);
             } else {
                 sink.adjust(END_CENSORED);
-                sink.push(Job { duration, ..job });
+                jobs.push(Job { duration, ..job });
             }
         }
+        jobs
     }
 }
 
@@ -112,12 +138,4 @@ pub(super) fn is_over(state: &str) -> bool {
     ];
     let state = state.split_whitespace().next().unwrap_or_default();
     OVER.iter().any(|over| over.eq_ignore_ascii_case(state))
-}
-
-fn push(job: Job, sink: &mut TraceBuilder) {
-    match job.duration {
-        Millis::ZERO => sink.skip(SkipReason::ZeroDuration),
-        duration if duration < Millis::ZERO => sink.skip(SkipReason::NegativeDuration),
-        _ => sink.push(job),
-    }
 }
