@@ -47,7 +47,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { time_zone: jiff::tz::TimeZone::UTC, slurm_gpu_tres_id: 1002, pai_job_table: None, replicas: ReplicaRule::default() }
+        Self {
+            time_zone: jiff::tz::TimeZone::UTC,
+            slurm_gpu_tres_id: 1002,
+            pai_job_table: None,
+            replicas: ReplicaRule::default(),
+        }
     }
 }
 

@@ -179,12 +179,12 @@ mod tests {
     #[test]
     fn small_differences_change_nothing() {
         let none = ReplicaRule { scale_down_stabilization: Millis::ZERO, ..rule() };
-        // 11 for 10 is within a tenth, 12 is not.
-        let trace = replicas(&[10, 11, 12, 12], none);
+        // 21 for 20 is within a tenth, 23 is not.
+        let trace = replicas(&[20, 21, 23, 23], none);
         let starts: Vec<_> = lives(&trace).iter().map(|life| life.0).collect();
-        assert_eq!(starts.iter().filter(|&&minute| minute == 1).count(), 9);
+        assert_eq!(starts.iter().filter(|&&minute| minute == 1).count(), 19);
         assert_eq!(starts.iter().filter(|&&minute| minute == 2).count(), 0);
-        assert_eq!(starts.iter().filter(|&&minute| minute == 3).count(), 2);
+        assert_eq!(starts.iter().filter(|&&minute| minute == 3).count(), 3);
     }
 
     #[test]
