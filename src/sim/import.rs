@@ -36,7 +36,7 @@ pub struct Options {
     /// Zone of times without offset.
     pub time_zone: jiff::tz::TimeZone,
     /// `slurm`: the number of `gres/gpu` in TRES lists by number; `sacctmgr show tres` tells it.
-    /// 1002 (MIT SuperCloud) unless told.
+    /// 1002 (MIT Supercloud) unless told.
     pub slurm_gpu_tres_id: u32,
     /// `alibaba-pai-2020`: the table of jobs that belongs to the table of tasks, for owners and
     /// submissions; without it, tasks are submitted when they started.

@@ -1,4 +1,4 @@
-//! `helios`: `cluster_log.csv` of the SenseTime clusters (Hu et al., SC'21).
+//! `helios`: `cluster_log.csv` of the `SenseTime` clusters (Hu et al., SC'21).
 //!
 //! `job_id,user,vc,gpu_num,cpu_num,node_num,state,submit_time,start_time,end_time,duration,queue`.
 //! Times are local without offset: name the zone (`Asia/Shanghai`) for a meaningful hour of day.

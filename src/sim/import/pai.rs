@@ -16,7 +16,7 @@
 mod jobs;
 
 use super::clock::Moment;
-use super::recording::{Recording, RunTime, is_over};
+use super::recording::{RunTime, is_over};
 use super::table::{Column, Row, Table};
 use super::{ImportError, Origin, Source, field};
 use crate::model::{Job, KindId, Shape, SkipReason, TraceBuilder};
@@ -64,17 +64,16 @@ pub(super) fn read(
     };
     let mut table = Table::without_header(source.file, input, b',', &COLUMNS);
     let columns = Columns::find(&table)?;
-    let mut tasks = Tasks::default();
-    let mut recording = Recording::new();
+    let mut tasks = Tasks::new();
     while let Some(row) = table.next_row(source.watch)? {
         sink.count_row();
         if row.text(columns.job)?.trim_start_matches('\u{feff}') == COLUMNS[0] {
             sink.skip(SkipReason::NotAJob);
             continue;
         }
-        take(&row, &columns, source, job_table.as_ref(), &mut recording, &mut tasks, sink)?;
+        take(&row, &columns, source, job_table.as_ref(), &mut tasks, sink)?;
     }
-    tasks.finish(recording, sink);
+    tasks.finish(sink);
     Ok(Origin::Epoch)
 }
 
@@ -99,13 +98,12 @@ fn take(
     columns: &Columns,
     source: &Source<'_>,
     job_table: Option<&JobTable>,
-    recording: &mut Recording,
     tasks: &mut Tasks,
     sink: &mut TraceBuilder,
 ) -> Result<(), ImportError> {
     let start = field::moment(row, Some(columns.start), source)?;
     let end = field::moment(row, Some(columns.end), source)?;
-    recording.saw(&[start, end]);
+    tasks.saw(&[start, end]);
     let Some(shape) = shape(row, columns)? else {
         sink.skip(SkipReason::NoGpu);
         return Ok(());
@@ -128,10 +126,8 @@ fn take(
     // A task that never started has no submission of its own, but that is not why it is skipped.
     if run_time == RunTime::Unknown {
         sink.skip(SkipReason::NoDuration);
-        return Ok(());
-    }
-    if let Some(job) = recording.settle(submit.or(start), run_time, job, sink) {
-        tasks.push(job);
+    } else {
+        tasks.take(submit.or(start), run_time, job, sink);
     }
     Ok(())
 }

@@ -130,7 +130,9 @@ fn take(job: &LoggedJob, source: &Source<'_>, recording: &mut Recording, sink: &
     let runs: Vec<_> =
         attempts.iter().map(|run| (moment(run.start_time), moment(run.end_time))).collect();
     recording.saw(&[submit]);
-    runs.iter().for_each(|&(start, end)| recording.saw(&[start, end]));
+    for &(start, end) in &runs {
+        recording.saw(&[start, end]);
+    }
     let run_time = run_time(&runs, job.status.as_deref().is_some_and(is_over));
     if run_time == RunTime::Unknown {
         return sink.skip(SkipReason::NoDuration);

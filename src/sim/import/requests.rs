@@ -1,7 +1,7 @@
 //! Request traces of inference services, turned into demand: how many replicas would have run?
 //!
 //! The formats (`azure-llm`, `burstgpt`, `mooncake`, `servegen`) give the load; [`ReplicaRule`] says what a
-//! Kubernetes HorizontalPodAutoscaler with a target per replica would have made of it
+//! Kubernetes `HorizontalPodAutoscaler` with a target per replica would have made of it
 //! ([`hpa`]); every replica is a job from its start to its removal. What a replica waits for a node is the
 //! simulator's question, not this one's: the replica count does not react to it.
 

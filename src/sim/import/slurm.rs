@@ -1,4 +1,4 @@
-//! `slurm`: accounting rows, from `sacct -P` or from a dump of the accounting database (MIT SuperCloud).
+//! `slurm`: accounting rows, from `sacct -P` or from a dump of the accounting database (MIT Supercloud).
 //!
 //! Columns by name, in any order: `Submit, Start, End`, one of `ReqTRES`, `AllocTRES` (or `time_submit,
 //! time_start, time_end, tres_req, tres_alloc`), and if present `User, Partition, State, JobID,

@@ -1,8 +1,8 @@
-//! `supply`: how many nodes a provider could deliver, as the SkyPilot project records it.
+//! `supply`: how many nodes a provider could deliver, as the `SkyPilot` project records it.
 //!
 //! `{"metadata": {"gap_seconds": 600, ...}, "data": [4, 4, 0, 1, ...]}`: from `i * gap_seconds` on, for
-//! one gap, at most `data[i]` nodes. Becomes windows for [`crate::model::Pool::supply`], counted from the start of the
-//! simulation; after the last value nothing limits.
+//! one gap, at most `data[i]` nodes. Becomes windows for
+//! [`crate::model::Pool::supply`], counted from the start of the simulation; after the last value nothing limits.
 
 use super::{ImportError, json};
 use crate::model::SupplyLimit;

@@ -1,6 +1,7 @@
 //! What belongs to a whole PAI job: its line in the job table, and its tasks as a gang.
 
-use super::super::recording::Recording;
+use super::super::clock::Moment;
+use super::super::recording::{Recording, RunTime};
 use super::super::table::Table;
 use super::super::{ImportError, Source, field};
 use crate::model::{GangId, Job, TraceBuilder};
@@ -23,16 +24,17 @@ pub(super) struct Entry<'a> {
 /// The job table by name of the job.
 #[derive(Default)]
 pub(super) struct JobTable {
-    jobs: HashMap<String, (Option<Timestamp>, usize)>,
+    /// Submission, and place of the user.
+    by_name: HashMap<String, (Option<Timestamp>, usize)>,
     user_ids: HashMap<String, usize>,
     users: Vec<String>,
 }
 
 /// Tasks taken so far. Until the end, the gang of a task is the number of its job: only then it is
 /// known which jobs have several tasks that count.
-#[derive(Default)]
 pub(super) struct Tasks {
-    tasks: Vec<Job>,
+    recording: Recording,
+    complete: Vec<Job>,
     job_ids: HashMap<String, u32>,
     names: Vec<String>,
 }
@@ -62,9 +64,9 @@ impl JobTable {
             if name == COLUMNS[0] {
                 continue;
             }
-            let submit = field::moment(&row, Some(start), source)?.map(|moment| moment.at());
+            let submit = field::moment(&row, Some(start), source)?.map(Moment::at);
             let user = jobs.user(row.text(user)?);
-            jobs.jobs.entry(name.to_owned()).or_insert((submit, user));
+            jobs.by_name.entry(name.to_owned()).or_insert((submit, user));
         }
         Ok(jobs)
     }
@@ -80,12 +82,22 @@ impl JobTable {
 
     /// The line of a job.
     pub(super) fn find(&self, name: &str) -> Option<Entry<'_>> {
-        let &(submit, user) = self.jobs.get(name)?;
+        let &(submit, user) = self.by_name.get(name)?;
         Some(Entry { submit, user: &self.users[user] })
     }
 }
 
 impl Tasks {
+    /// No task yet.
+    pub(super) fn new() -> Self {
+        Self {
+            recording: Recording::new(),
+            complete: Vec::new(),
+            job_ids: HashMap::new(),
+            names: Vec::new(),
+        }
+    }
+
     /// The number of a job, new or known.
     pub(super) fn provisional_gang(&mut self, name: &str) -> GangId {
         if let Some(&id) = self.job_ids.get(name) {
@@ -97,19 +109,31 @@ impl Tasks {
         GangId(id)
     }
 
-    /// Takes a task whose gang is provisional.
-    pub(super) fn push(&mut self, task: Job) {
-        self.tasks.push(task);
+    /// Times stand in the file.
+    pub(super) fn saw(&mut self, times: &[Option<Moment>]) {
+        self.recording.saw(times);
+    }
+
+    /// Takes or skips a task whose gang is provisional.
+    pub(super) fn take(
+        &mut self,
+        submit: Option<Moment>,
+        run_time: RunTime,
+        task: Job,
+        sink: &mut TraceBuilder,
+    ) {
+        self.complete.extend(self.recording.settle(submit, run_time, task, sink));
     }
 
     /// All tasks are known: jobs with several become gangs.
-    pub(super) fn finish(mut self, recording: Recording, sink: &mut TraceBuilder) {
-        self.tasks.extend(recording.close(sink));
+    pub(super) fn finish(self, sink: &mut TraceBuilder) {
+        let mut tasks = self.complete;
+        tasks.extend(self.recording.close(sink));
         let mut members = vec![0_u32; self.names.len()];
-        for task in &self.tasks {
+        for task in &tasks {
             members[task.gang.0 as usize] += 1;
         }
-        for task in self.tasks {
+        for task in tasks {
             let job = task.gang.0 as usize;
             let gang = match members[job] {
                 1 => GangId::NONE,

@@ -1,4 +1,4 @@
-//! `burstgpt`: requests to ChatGPT and GPT-4 (Wang et al., KDD'25), one row a request.
+//! `burstgpt`: requests to `ChatGPT` and GPT-4 (Wang et al., KDD'25), one row a request.
 //!
 //! `Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type`; seconds from a midnight on.
 //! Every model is a service of its own.

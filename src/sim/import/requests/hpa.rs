@@ -1,4 +1,4 @@
-//! Replicas wanted for a load, as a HorizontalPodAutoscaler decides, and their lives as jobs.
+//! Replicas wanted for a load, as a `HorizontalPodAutoscaler` decides, and their lives as jobs.
 //!
 //! At the end of each window of length `w` with load `L` (requests or tokens), with capacity `c` a second
 //! and `n` replicas: the wish is `ceil(L / (w c))`, but `n` while `|L / (w c n) - 1| <= tolerance`, and at least
@@ -15,7 +15,7 @@ use super::load::{Load, UNIT};
 use super::{Capacity, ReplicaRule};
 use crate::model::{GangId, Job, Shape, TraceBuilder};
 use crate::time::{Millis, Timestamp};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Kind of the jobs.
 const KIND: &str = "inference-hpa";
@@ -31,33 +31,53 @@ struct Hpa<'a> {
     wishes: VecDeque<u32>,
 }
 
+/// Replicas of one service, oldest first.
+struct Replicas<'a> {
+    service: &'a str,
+    gpus: u32,
+    starts: Vec<Timestamp>,
+}
+
 /// Turns the load of all services into jobs.
 pub(super) fn push_replicas(
     load: Load,
     source: &Source<'_>,
     sink: &mut TraceBuilder,
 ) -> Result<(), ImportError> {
-    let rule = &source.options.replicas;
     for (service, windows) in load.finish(source)? {
-        let (Some(&first), Some(&last)) = (windows.keys().next(), windows.keys().next_back())
-        else {
-            continue;
-        };
-        let mut hpa = Hpa { rule, replicas: rule.min_replicas, wishes: VecDeque::new() };
-        let mut starts = Vec::new();
-        let start_of = |window: i64| Timestamp(window.saturating_mul(rule.window.0));
-        change(&mut starts, hpa.replicas, start_of(first), &service, rule, sink);
-        for window in first..=last {
-            let load = windows.get(&window).copied().unwrap_or(0);
-            let replicas = hpa.decide(load).ok_or_else(|| too_many(&service, source))?;
-            // A change at the very end would be a replica without a life.
-            if window < last {
-                change(&mut starts, replicas, start_of(window + 1), &service, rule, sink);
-            }
-        }
-        starts.iter().for_each(|_| sink.adjust(END_CENSORED));
-        change(&mut starts, 0, start_of(last + 1), &service, rule, sink);
+        push_service(&service, &windows, source, sink)?;
     }
+    Ok(())
+}
+
+fn push_service(
+    service: &str,
+    windows: &BTreeMap<i64, u64>,
+    source: &Source<'_>,
+    sink: &mut TraceBuilder,
+) -> Result<(), ImportError> {
+    let (Some((&first, _)), Some((&last, _))) =
+        (windows.first_key_value(), windows.last_key_value())
+    else {
+        return Ok(());
+    };
+    let rule = &source.options.replicas;
+    let start_of = |window: i64| Timestamp(window.saturating_mul(rule.window.0));
+    let mut hpa = Hpa { rule, replicas: rule.min_replicas, wishes: VecDeque::new() };
+    let mut replicas = Replicas { service, gpus: rule.gpus_per_replica, starts: Vec::new() };
+    replicas.change(hpa.replicas, start_of(first), sink);
+    for window in first..=last {
+        let load = windows.get(&window).copied().unwrap_or(0);
+        let count = hpa.decide(load).ok_or_else(|| too_many(service, source))?;
+        // A change at the very end would be a replica without a life.
+        if window < last {
+            replicas.change(count, start_of(window + 1), sink);
+        }
+    }
+    for _ in &replicas.starts {
+        sink.adjust(END_CENSORED);
+    }
+    replicas.change(0, start_of(last + 1), sink);
     Ok(())
 }
 
@@ -84,40 +104,29 @@ impl Hpa<'_> {
     }
 }
 
-/// Starts or removes replicas at `now`; a removed one becomes a job.
-fn change(
-    starts: &mut Vec<Timestamp>,
-    replicas: u32,
-    now: Timestamp,
-    service: &str,
-    rule: &ReplicaRule,
-    sink: &mut TraceBuilder,
-) {
-    let replicas = replicas as usize;
-    if starts.len() > replicas {
-        for submit in starts.split_off(replicas) {
-            push(submit, now - submit, service, rule, sink);
+impl Replicas<'_> {
+    /// Starts or removes replicas at `now`; a removed one becomes a job.
+    fn change(&mut self, count: u32, now: Timestamp, sink: &mut TraceBuilder) {
+        let count = count as usize;
+        if self.starts.len() > count {
+            for submit in self.starts.split_off(count) {
+                self.push(submit, now - submit, sink);
+            }
         }
+        self.starts.resize(count, now);
     }
-    starts.resize(replicas, now);
-}
 
-fn push(
-    submit: Timestamp,
-    duration: Millis,
-    service: &str,
-    rule: &ReplicaRule,
-    sink: &mut TraceBuilder,
-) {
-    let job = Job {
-        submit,
-        duration,
-        shape: sink.shape(&Shape::whole_gpus(rule.gpus_per_replica)),
-        owner: sink.owner(service),
-        gang: GangId::NONE,
-        kind: sink.kind(KIND),
-    };
-    sink.push(job);
+    fn push(&self, submit: Timestamp, duration: Millis, sink: &mut TraceBuilder) {
+        let job = Job {
+            submit,
+            duration,
+            shape: sink.shape(&Shape::whole_gpus(self.gpus)),
+            owner: sink.owner(self.service),
+            gang: GangId::NONE,
+            kind: sink.kind(KIND),
+        };
+        sink.push(job);
+    }
 }
 
 fn too_many(service: &str, source: &Source<'_>) -> ImportError {

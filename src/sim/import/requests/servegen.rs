@@ -1,4 +1,4 @@
-//! `servegen`: load of one client or service by ServeGen (Xiang et al., 2025), without header.
+//! `servegen`: load of one client or service by `ServeGen` (Xiang et al., 2025), without header.
 //!
 //! `t_s,rate_rps,cv,family,arg1,arg2`: from `t_s` on, requests come at `rate_rps`, until the next row;
 //! the last row holds as long as the one before it. Burstiness within a row (`cv` and the distribution)
