@@ -4,10 +4,10 @@
 //! is the same for all stands here: compression, options, the start of the trace.
 
 mod acme;
+mod cell;
 mod clock;
 mod cluster_log;
 mod error;
-mod field;
 mod helios;
 mod json;
 mod pai;

@@ -7,7 +7,7 @@
 use super::clock::Moment;
 use super::recording::{Recording, RunTime, is_over};
 use super::table::{Column, Row, Table};
-use super::{ImportError, Origin, Source, field};
+use super::{ImportError, Origin, Source, cell};
 use crate::model::{GangId, Job, KindId, Shape, SkipReason, TraceBuilder};
 use crate::time::{Millis, Timestamp};
 use std::io::BufRead;
@@ -75,17 +75,17 @@ fn take(
     recording: &mut Recording,
     sink: &mut TraceBuilder,
 ) -> Result<(), ImportError> {
-    let submit = field::moment(row, Some(columns.submit), source)?;
-    let start = field::moment(row, Some(columns.start), source)?;
+    let submit = cell::moment(row, Some(columns.submit), source)?;
+    let start = cell::moment(row, Some(columns.start), source)?;
     let end = first_end(row, columns, source)?;
     recording.saw(&[submit, start, end]);
-    let gpus = field::count(row, Some(columns.gpus), "the number of GPUs")?.unwrap_or(0);
+    let gpus = cell::count(row, Some(columns.gpus), "the number of GPUs")?.unwrap_or(0);
     if gpus == 0 {
         sink.skip(SkipReason::NoGpu);
         return Ok(());
     }
-    let nodes = field::count(row, columns.nodes, "the number of nodes")?.unwrap_or(1);
-    let cpus = field::count(row, columns.cpus, "the number of CPUs")?.unwrap_or(0);
+    let nodes = cell::count(row, columns.nodes, "the number of nodes")?.unwrap_or(1);
+    let cpus = cell::count(row, columns.cpus, "the number of CPUs")?.unwrap_or(0);
     let kind = row.text_or_empty(columns.kind)?;
     let job = Job {
         submit: Timestamp::ZERO,
@@ -106,7 +106,7 @@ fn first_end(
     source: &Source<'_>,
 ) -> Result<Option<Moment>, ImportError> {
     for &column in &columns.ends {
-        if let Some(end) = field::moment(row, Some(column), source)? {
+        if let Some(end) = cell::moment(row, Some(column), source)? {
             return Ok(Some(end));
         }
     }
@@ -119,7 +119,7 @@ fn run_time(
     start: Option<Moment>,
     end: Option<Moment>,
 ) -> Result<RunTime, ImportError> {
-    let duration = field::span(row, columns.duration, "the duration")?;
+    let duration = cell::span(row, columns.duration, "the duration")?;
     let known = duration.filter(|&span| span > Millis::ZERO);
     Ok(match (start, end, known) {
         (Some(_), None, Some(span)) => RunTime::Known(span),

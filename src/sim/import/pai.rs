@@ -18,7 +18,7 @@ mod jobs;
 use super::clock::Moment;
 use super::recording::{RunTime, is_over};
 use super::table::{Column, Row, Table};
-use super::{ImportError, Origin, Source, field};
+use super::{ImportError, Origin, Source, cell};
 use crate::model::{Job, KindId, Shape, SkipReason, TraceBuilder};
 use crate::time::{Millis, Timestamp};
 use jobs::{JobTable, Tasks};
@@ -101,8 +101,8 @@ fn take(
     tasks: &mut Tasks,
     sink: &mut TraceBuilder,
 ) -> Result<(), ImportError> {
-    let start = field::moment(row, Some(columns.start), source)?;
-    let end = field::moment(row, Some(columns.end), source)?;
+    let start = cell::moment(row, Some(columns.start), source)?;
+    let end = cell::moment(row, Some(columns.end), source)?;
     tasks.saw(&[start, end]);
     let Some(shape) = shape(row, columns)? else {
         sink.skip(SkipReason::NoGpu);
@@ -136,7 +136,7 @@ fn take(
 fn shape(row: &Row<'_>, columns: &Columns) -> Result<Option<Shape>, ImportError> {
     let percent = planned(row, columns.gpu, "the GPU plan, in percent of a GPU,")?;
     let workers =
-        field::count(row, Some(columns.instances), "the number of instances")?.unwrap_or(1);
+        cell::count(row, Some(columns.instances), "the number of instances")?.unwrap_or(1);
     if percent <= 0.0 || workers == 0 {
         return Ok(None);
     }
@@ -157,7 +157,7 @@ fn shape(row: &Row<'_>, columns: &Columns) -> Result<Option<Shape>, ImportError>
 }
 
 fn planned(row: &Row<'_>, column: Column, meaning: &str) -> Result<f64, ImportError> {
-    match field::number(row, Some(column), meaning)? {
+    match cell::number(row, Some(column), meaning)? {
         None => Ok(0.0),
         Some(value) if (0.0..=MOST_PLANNED).contains(&value) => Ok(value),
         Some(_) => Err(row.wrong(column, &format!("{meaning} is from 0 to {MOST_PLANNED}"))),

@@ -7,7 +7,7 @@
 use super::clock::{Moment, Written};
 use super::recording::{Recording, RunTime};
 use super::table::{Column, Row, Table};
-use super::{ImportError, Origin, Source, field};
+use super::{ImportError, Origin, Source, cell};
 use crate::model::{GangId, Job, KindId, OwnerId, Shape, SkipReason, TraceBuilder};
 use crate::time::{Millis, Timestamp};
 use std::io::BufRead;
@@ -31,12 +31,12 @@ pub(super) fn read(
     while let Some(row) = table.next_row(source.watch)? {
         sink.count_row();
         let submit = origin_checked(&row, submit, source, &mut origin)?;
-        let gpus = field::count(&row, Some(gpus), "the number of GPUs")?.unwrap_or(0);
+        let gpus = cell::count(&row, Some(gpus), "the number of GPUs")?.unwrap_or(0);
         if gpus == 0 {
             sink.skip(SkipReason::NoGpu);
             continue;
         }
-        let span = field::span(&row, Some(duration), "the duration")?;
+        let span = cell::span(&row, Some(duration), "the duration")?;
         let kind = row.text_or_empty(cluster)?;
         let job = Job {
             submit: Timestamp::ZERO,
@@ -59,7 +59,7 @@ pub(super) fn origin_checked(
     source: &Source<'_>,
     known: &mut Option<Origin>,
 ) -> Result<Option<Moment>, ImportError> {
-    let Some(moment) = field::moment(row, Some(column), source)? else { return Ok(None) };
+    let Some(moment) = cell::moment(row, Some(column), source)? else { return Ok(None) };
     let is_number = matches!(Written::parse(row.text(column)?), Some(Written::Instant(_)))
         && row.bytes(column).iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     let of_trace = is_number && moment.at() < Timestamp::from_secs(FIRST_UNIX_SECS);

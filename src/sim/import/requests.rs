@@ -13,7 +13,7 @@ pub(super) mod mooncake;
 pub(super) mod servegen;
 
 use super::ImportError;
-use super::field;
+use super::cell;
 use super::table::{Column, Row};
 use crate::time::Millis;
 
@@ -60,7 +60,7 @@ impl Default for ReplicaRule {
 fn tokens(row: &Row<'_>, columns: &[Column]) -> Result<u64, ImportError> {
     let mut sum = 0;
     for &column in columns {
-        let tokens = field::number(row, Some(column), "the number of tokens")?.unwrap_or(0.0);
+        let tokens = cell::number(row, Some(column), "the number of tokens")?.unwrap_or(0.0);
         if !(0.0..=f64::from(load::MOST_TOKENS)).contains(&tokens) {
             let most = load::MOST_TOKENS;
             return Err(row.wrong(column, &format!("the number of tokens is from 0 to {most}")));

@@ -17,7 +17,7 @@ mod tres;
 use super::clock::Moment;
 use super::recording::{END_CENSORED, Recording, RunTime};
 use super::table::{Column, Row, Table};
-use super::{ImportError, Origin, Source, field};
+use super::{ImportError, Origin, Source, cell};
 use crate::model::{GangId, Job, KindId, Shape, SkipReason, TraceBuilder};
 use crate::time::{Millis, Timestamp};
 use std::io::BufRead;
@@ -106,7 +106,7 @@ fn take(
         return Ok(());
     }
     let [submit, start, end] = [columns.submit, columns.start, columns.end]
-        .map(|column| field::moment(row, Some(column), source).map(known));
+        .map(|column| cell::moment(row, Some(column), source).map(known));
     let (submit, start, end) = (submit?, start?, end?);
     recording.saw(&[submit, start, end]);
     let request = request(row, columns, source)?;
@@ -150,7 +150,7 @@ fn request(row: &Row<'_>, columns: &Columns, source: &Source<'_>) -> Result<Requ
         }
     }
     if request.cpus == 0 {
-        request.cpus = field::count(row, columns.cpus, "the number of CPUs")?.unwrap_or(0);
+        request.cpus = cell::count(row, columns.cpus, "the number of CPUs")?.unwrap_or(0);
     }
     if let (0, Some(column)) = (request.memory_mib, columns.memory) {
         request.memory_mib = tres::requested_memory(row.text(column)?, &request)
@@ -176,7 +176,7 @@ fn run_time(
     end: Option<Moment>,
     sink: &mut TraceBuilder,
 ) -> Result<RunTime, ImportError> {
-    let elapsed = field::span(row, columns.elapsed, "the elapsed time")?;
+    let elapsed = cell::span(row, columns.elapsed, "the elapsed time")?;
     if let (Some(_), None, Some(elapsed)) = (start, end, elapsed.filter(|&e| e > Millis::ZERO)) {
         sink.adjust(END_CENSORED);
         return Ok(RunTime::Known(elapsed));

@@ -3,7 +3,7 @@
 use super::super::clock::Moment;
 use super::super::recording::{Recording, RunTime};
 use super::super::table::Table;
-use super::super::{ImportError, Source, field};
+use super::super::{ImportError, Source, cell};
 use crate::model::{GangId, Job, TraceBuilder};
 use crate::time::Timestamp;
 use flate2::bufread::MultiGzDecoder;
@@ -64,7 +64,7 @@ impl JobTable {
             if name == COLUMNS[0] {
                 continue;
             }
-            let submit = field::moment(&row, Some(start), source)?.map(Moment::at);
+            let submit = cell::moment(&row, Some(start), source)?.map(Moment::at);
             let user = jobs.user(row.text(user)?);
             jobs.by_name.entry(name.to_owned()).or_insert((submit, user));
         }

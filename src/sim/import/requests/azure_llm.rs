@@ -2,7 +2,7 @@
 //!
 //! `TIMESTAMP,ContextTokens,GeneratedTokens`, times as in all formats. One service.
 
-use super::super::{ImportError, Origin, Source, field, table::Table};
+use super::super::{ImportError, Origin, Source, cell, table::Table};
 use super::load::Load;
 use super::{hpa, tokens};
 use crate::model::{SkipReason, TraceBuilder};
@@ -20,7 +20,7 @@ pub(in super::super) fn read(
     let mut load = Load::new(source)?;
     while let Some(row) = table.next_row(source.watch)? {
         sink.count_row();
-        match field::moment(&row, Some(at), source)? {
+        match cell::moment(&row, Some(at), source)? {
             Some(at) => load.request("llm", at.at(), tokens(&row, &counts)?),
             None => sink.skip(SkipReason::NoSubmitTime),
         }

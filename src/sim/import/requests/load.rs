@@ -102,7 +102,7 @@ fn problem(rule: &ReplicaRule) -> Option<&'static str> {
     if rule.gpus_per_replica == 0 {
         return Some("a replica has no GPU");
     }
-    if rule.min_replicas > super::super::field::MOST {
+    if rule.min_replicas > super::super::cell::MOST {
         return Some("the minimum of replicas is absurd");
     }
     (!(0.0..1.0).contains(&rule.tolerance)).then_some("the tolerance is not from 0 to 1")

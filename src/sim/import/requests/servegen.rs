@@ -4,7 +4,7 @@
 //! the last row holds as long as the one before it. Burstiness within a row (`cv` and the distribution)
 //! is not looked at: windows of the rule are about as long. There are no tokens to count.
 
-use super::super::{ImportError, Origin, Source, field, table::Table};
+use super::super::{ImportError, Origin, Source, cell, table::Table};
 use super::hpa;
 use super::load::{Load, MOST_WINDOWS};
 use crate::model::{SkipReason, TraceBuilder};
@@ -36,11 +36,11 @@ pub(in super::super) fn read(
     let mut windows: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
     while let Some(row) = table.next_row(source.watch)? {
         sink.count_row();
-        let Some(start) = field::seconds(&row, at)? else {
+        let Some(start) = cell::seconds(&row, at)? else {
             sink.skip(SkipReason::NoSubmitTime);
             continue;
         };
-        let value = field::number(&row, Some(rate), "the rate")?.unwrap_or(0.0);
+        let value = cell::number(&row, Some(rate), "the rate")?.unwrap_or(0.0);
         if !(0.0..=MOST_RPS).contains(&value) {
             return Err(row.wrong(rate, "the rate is in requests per second"));
         }

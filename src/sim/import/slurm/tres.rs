@@ -3,7 +3,7 @@
 //! All amounts are totals of the job. A list names GPUs twice when their type is known, once with it and
 //! once without. A type that is a MIG profile (`1g.10gb`) is a resource of its own, not a model.
 
-use super::super::field::MOST;
+use super::super::cell::MOST;
 use crate::model::{NVIDIA_GPU, Shape};
 
 /// Most MiB of one job (1 PiB).
