@@ -86,7 +86,7 @@ fn a_running_task_is_cut_off_and_a_waiting_or_lost_one_is_skipped() {
 fn a_missing_job_table_and_absurd_plans_are_clear_errors() {
     let options = Options { pai_job_table: Some("/none/such".into()), ..Options::default() };
     let error = testing::try_read(read, "", &options).err().unwrap().to_string();
-    assert!(error.starts_with("/none/such: cannot read: "), "{error}");
+    assert!(error.starts_with("/none/such: cannot read"), "{error}");
     let message = testing::message(read, "a,w,1,Terminated,1,2,600,10,-50,T4\n");
     assert_eq!(
         message,
