@@ -7,6 +7,7 @@
 mod import;
 mod progress;
 mod simulate;
+mod trace_flags;
 mod values;
 
 use clap::{Parser, Subcommand};

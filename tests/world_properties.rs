@@ -101,7 +101,7 @@ proptest! {
         let outcome = run(&trace, &setup, want);
         let most = setup.pools[0].max_nodes.unwrap_or(u32::MAX);
         for node in &outcome.nodes {
-            let alive = |other: &&prewarm::world::NodeLife| {
+            let alive = |other: &&world::NodeLife| {
                 other.requested <= node.requested && other.drained.min(other.gone) > node.requested
             };
             prop_assert!(outcome.nodes.iter().filter(alive).count() as u32 <= most);

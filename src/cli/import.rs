@@ -1,14 +1,13 @@
 //! `prewarm import`: a foreign trace in, the common form out.
 
-use super::{Ending, progress::Bar, say};
+use super::{Ending, progress::Bar, say, trace_flags::TraceFlags};
 use crate::model::Trace;
 use crate::sim::{
     export::write_jobs,
-    import::{Format, Options, read_file},
+    import::{Format, read_file},
 };
 use anyhow::{Context, bail};
 use flate2::{Compression, write::GzEncoder};
-use jiff::tz::TimeZone;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -25,12 +24,8 @@ pub(super) struct Args {
     /// Where to write the common form; gzipped if it ends in .gz
     #[arg(short = 'o', long = "out", value_name = "FILE")]
     out: PathBuf,
-    /// Format of the input [default: told from its first bytes]
-    #[arg(short, long)]
-    format: Option<Format>,
-    /// Zone of times that are written without offset, such as Europe/Berlin [default: UTC]
-    #[arg(long, value_name = "ZONE", value_parser = time_zone)]
-    time_zone: Option<TimeZone>,
+    #[command(flatten)]
+    flags: TraceFlags,
     /// How to say what became of the rows
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -59,19 +54,11 @@ fn after_help() -> String {
     text
 }
 
-fn time_zone(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name)
-        .map_err(|_| format!("`{name}` is no time zone: write a name such as Europe/Berlin or UTC"))
-}
-
 /// Runs the command.
 pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
     refuse_overwriting_input(&args.input, &args.out)?;
-    let mut options = Options::default();
-    if let Some(zone) = &args.time_zone {
-        options.time_zone = zone.clone();
-    }
-    let trace = read_file(&args.input, args.format, &options, &Bar::new("reading"))?;
+    let trace =
+        read_file(&args.input, args.flags.format, &args.flags.options(), &Bar::new("reading"))?;
     write_file(&trace, &args.out)
         .with_context(|| format!("{}: cannot write", args.out.display()))?;
     say(&match args.output {

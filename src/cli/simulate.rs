@@ -4,6 +4,7 @@ use super::{
     Ending, complain,
     progress::{Bar, interrupted},
     say,
+    trace_flags::TraceFlags,
     values::{self, ScoreFrom},
 };
 use crate::{
@@ -39,9 +40,6 @@ pub(super) struct Args {
     /// Trace file, also gzipped; its format is recognised or given by --format
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Format of the trace: jobs, series, slurm, ... (see `prewarm import --help`)
-    #[arg(long, requires = "trace")]
-    format: Option<import::Format>,
     /// Policies in the order of the report; knobs follow their policy: watermark:0.2,idle=30m
     #[arg(long, value_name = "LIST")]
     policy: Vec<String>,
@@ -94,6 +92,8 @@ pub(super) struct Args {
     /// Threads to use [default: all cores]; the result is the same with any number
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    #[command(flatten)]
+    trace_flags: TraceFlags,
 }
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
@@ -261,7 +261,7 @@ fn trace_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
 
 fn read_trace(args: &Args, path: &Path) -> anyhow::Result<Trace> {
     let bar = Bar::new("reading");
-    Ok(import::read_file(path, args.format, &import::Options::default(), &bar)?)
+    Ok(import::read_file(path, args.trace_flags.format, &args.trace_flags.options(), &bar)?)
 }
 
 fn policies(args: &Args) -> anyhow::Result<Vec<PolicySpec>> {

@@ -3,19 +3,34 @@
 //! Every format is one module that streams rows into a [`TraceBuilder`]; no row is kept as text. What
 //! is the same for all stands here: compression, options, the start of the trace.
 
+mod acme;
 mod alibaba_dlrm;
 mod alibaba_openb;
 mod alibaba_spot_gpu;
+mod cell;
+mod clock;
+mod cluster_log;
 mod error;
 mod field;
 mod format;
+mod helios;
 mod jobs;
+mod json;
 mod life;
 mod open;
+mod pai;
+mod philly_csv;
+mod philly_json;
+mod recording;
+mod requests;
 mod seconds;
 mod series;
+mod slurm;
 mod sniff;
+mod supply;
 mod table;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -23,23 +38,42 @@ pub use alibaba_openb::read_nodes;
 pub use error::ImportError;
 pub use format::{Format, UnknownFormat, names as format_names};
 pub(super) use jobs::COLUMNS as JOB_COLUMNS;
+pub use requests::{Capacity, ReplicaRule};
+pub use supply::read_supply;
 
 use super::watch::Watch;
-use crate::model::{Trace, TraceBuilder};
-use crate::time::Millis;
-use std::io::{BufRead, Read};
-use std::path::Path;
+use crate::{
+    model::{Trace, TraceBuilder},
+    time::Millis,
+};
+use std::{
+    io::{BufRead, Read},
+    path::{Path, PathBuf},
+};
 
 /// What the user says about a trace besides its name.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Zone of times without offset.
     pub time_zone: jiff::tz::TimeZone,
+    /// `slurm`: the number of `gres/gpu` in TRES lists by number; `sacctmgr show tres` tells it.
+    /// 1002 (MIT Supercloud) unless told.
+    pub slurm_gpu_tres_id: u32,
+    /// `alibaba-pai-2020`: the table of jobs that belongs to the table of tasks, for owners and
+    /// submissions; without it, tasks are submitted when they started.
+    pub pai_job_table: Option<PathBuf>,
+    /// Request traces: how load becomes replicas.
+    pub replicas: ReplicaRule,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { time_zone: jiff::tz::TimeZone::UTC }
+        Self {
+            time_zone: jiff::tz::TimeZone::UTC,
+            slurm_gpu_tres_id: 1002,
+            pai_job_table: None,
+            replicas: ReplicaRule::default(),
+        }
     }
 }
 

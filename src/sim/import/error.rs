@@ -39,6 +39,18 @@ pub enum ImportError {
         /// What is meant to stand there.
         remedy: String,
     },
+    /// One line is not what it should be, in a file without columns.
+    #[error("{file}:{line}: {problem}: {remedy}")]
+    Line {
+        /// As the user named it.
+        file: String,
+        /// Line of the file, the first is 1.
+        line: u64,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
     /// The caller asked to stop.
     #[error("{file}: interrupted while reading")]
     Cancelled {

@@ -5,7 +5,12 @@
 
 use super::error::ImportError;
 use super::sniff::{Head, Sign};
-use super::{ReadRows, alibaba_dlrm, alibaba_openb, alibaba_spot_gpu, jobs, series};
+use super::{
+    ReadRows, acme, alibaba_dlrm, alibaba_openb, alibaba_spot_gpu, helios, jobs, pai, philly_csv,
+    philly_json,
+    requests::{azure_llm, burstgpt, mooncake, servegen},
+    series, slurm,
+};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
@@ -52,6 +57,28 @@ formats! {
         "Alibaba GPU v2025, disaggregated DLRM instances";
     AlibabaSpotGpu "alibaba-spot-gpu" alibaba_spot_gpu::read, Sign::Columns(alibaba_spot_gpu::SIGN),
         "Alibaba GPU v2026, spot and high-priority jobs";
+    PhillyJson "philly-json" philly_json::read, Sign::Head(|head| head.first_line().starts_with('[')),
+        "Microsoft Philly `cluster_job_log` (JSON)";
+    PhillyCsv "philly-csv" philly_csv::read,
+        Sign::Columns(&["timestamp", "duration", "num_gpus", "gpu_time", "cluster"]),
+        "Philly as a table of jobs";
+    Acme "acme" acme::read, Sign::Columns(&["job_id", "gpu_num", "submit_time", "gpu_time"]),
+        "Shanghai AI Lab Acme (`trace_seren.csv`, `trace_kalos.csv`)";
+    Helios "helios" helios::read, Sign::Columns(&["job_id", "vc", "gpu_num", "submit_time", "state"]),
+        "SenseTime Helios `cluster_log.csv`";
+    Slurm "slurm" slurm::read, Sign::Head(slurm::looks_like),
+        "Slurm accounting: `sacct -P`, or the table of MIT Supercloud";
+    AlibabaPai "alibaba-pai-2020" pai::read, Sign::Head(pai::looks_like),
+        "Alibaba PAI 2020 `pai_task_table` (without header)";
+    AzureLlm "azure-llm" azure_llm::read,
+        Sign::Columns(&["TIMESTAMP", "ContextTokens", "GeneratedTokens"]),
+        "Azure LLM inference requests, turned into replicas";
+    BurstGpt "burstgpt" burstgpt::read, Sign::Columns(&["Timestamp", "Model", "Total tokens"]),
+        "BurstGPT requests, turned into replicas";
+    Mooncake "mooncake" mooncake::read, Sign::Head(|head| head.first_line().starts_with('{')),
+        "Mooncake requests (JSON lines), turned into replicas";
+    ServeGen "servegen" servegen::read, Sign::Head(servegen::looks_like),
+        "ServeGen rates (without header), turned into replicas";
     Series "series" series::read, Sign::Head(series::looks_like),
         "GPUs in demand over time, per pool";
 }

@@ -39,9 +39,12 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a, R: Read> Table<'a, R> {
-    /// Reads the header. `delimiter` is `,` or, for `sacct -P`, `|`.
+    /// Reads the header. `delimiter` is `,` or, for `sacct -P`, which knows no quotes, `|`.
     pub(super) fn with_header(file: &'a str, input: R, delimiter: u8) -> Result<Self, ImportError> {
-        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(input);
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .quoting(delimiter != b'|')
+            .from_reader(input);
         let header = reader.byte_headers().map_err(|error| read_error(file, error))?;
         let columns: Vec<String> = header
             .iter()

@@ -204,7 +204,7 @@ fn a_trace_of_epoch_times_starts_at_the_local_midnight() {
         kind: crate::model::KindId::NONE,
     });
     let time_zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
-    start_at_midnight(&mut builder, &Options { time_zone });
+    start_at_midnight(&mut builder, &Options { time_zone, ..Options::default() });
     assert_eq!(builder.build().jobs[0].submit, Timestamp::from_secs(11 * 3600));
 }
 

@@ -47,12 +47,16 @@ fn the_three_layouts_say_the_same_in_any_order() {
 fn dates_keep_their_local_hour() {
     let input = "time,a\n2024-03-10T10:00:00,8\n2024-03-10T11:00:00,16\n";
     let time_zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
-    let local = read(input.as_bytes(), "x.csv", None, &Options { time_zone }, &()).unwrap();
+    let local =
+        read(input.as_bytes(), "x.csv", None, &Options { time_zone, ..Options::default() }, &())
+            .unwrap();
     assert_eq!(local.jobs.iter().map(|job| job.submit.0 / 1000).collect::<Vec<_>>(), [0, 39_600]);
     assert_eq!(local.adjusted[&"first_level_extended_to_start"], 1);
     let offset = input.replace(":00,", ":00+01:00,");
     let time_zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
-    let stated = read(offset.as_bytes(), "x.csv", None, &Options { time_zone }, &()).unwrap();
+    let stated =
+        read(offset.as_bytes(), "x.csv", None, &Options { time_zone, ..Options::default() }, &())
+            .unwrap();
     assert_eq!(stated, local);
 }
 
