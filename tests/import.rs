@@ -1,5 +1,7 @@
 //! `prewarm import` as people call it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     fs,
     path::Path,
