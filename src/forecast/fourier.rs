@@ -3,11 +3,13 @@
 //! A series of whole cycles is taken to the frequency domain, weak and fast components are dropped, and
 //! what remains is the expected cycle.
 //!
+//! The scalar planner is used on purpose: vector units of different CPUs round differently.
+//!
 //! # Source
 //! gocrane/crane, `pkg/prediction/dsp`: components above 1/3600 Hz and below an amplitude threshold are
 //! removed, at least a minimum number of the strongest is kept.
 
-use rustfft::{FftPlanner, num_complex::Complex};
+use rustfft::{FftPlannerScalar, num_complex::Complex};
 
 /// What to keep.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +28,7 @@ pub fn denoise(series: &[f64], keep: Denoise) -> Vec<f64> {
     if bins == 0 {
         return Vec::new();
     }
-    let mut planner = FftPlanner::<f64>::new();
+    let mut planner = FftPlannerScalar::<f64>::new();
     let mut spectrum: Vec<Complex<f64>> =
         series.iter().map(|&value| Complex::new(value, 0.0)).collect();
     planner.plan_fft_forward(bins).process(&mut spectrum);

@@ -65,7 +65,7 @@ formats! {
     Acme "acme" acme::read, Sign::Columns(&["job_id", "gpu_num", "submit_time", "gpu_time"]),
         "Shanghai AI Lab Acme (`trace_seren.csv`, `trace_kalos.csv`)";
     Helios "helios" helios::read, Sign::Columns(&["job_id", "vc", "gpu_num", "submit_time", "state"]),
-        "SenseTime Helios `cluster_log.csv`";
+        "`SenseTime` Helios `cluster_log.csv`";
     Slurm "slurm" slurm::read, Sign::Head(slurm::looks_like),
         "Slurm accounting: `sacct -P`, or the table of MIT Supercloud";
     AlibabaPai "alibaba-pai-2020" pai::read, Sign::Head(pai::looks_like),
@@ -74,11 +74,11 @@ formats! {
         Sign::Columns(&["TIMESTAMP", "ContextTokens", "GeneratedTokens"]),
         "Azure LLM inference requests, turned into replicas";
     BurstGpt "burstgpt" burstgpt::read, Sign::Columns(&["Timestamp", "Model", "Total tokens"]),
-        "BurstGPT requests, turned into replicas";
+        "`BurstGPT` requests, turned into replicas";
     Mooncake "mooncake" mooncake::read, Sign::Head(|head| head.first_line().starts_with('{')),
         "Mooncake requests (JSON lines), turned into replicas";
     ServeGen "servegen" servegen::read, Sign::Head(servegen::looks_like),
-        "ServeGen rates (without header), turned into replicas";
+        "`ServeGen` rates (without header), turned into replicas";
     Series "series" series::read, Sign::Head(series::looks_like),
         "GPUs in demand over time, per pool";
 }
