@@ -177,15 +177,13 @@ fn best_fit(
         while left > 0 {
             let fitting = (0..open.len()).filter(|&place| open[place].0 >= size);
             let tightest = fitting.min_by_key(|&place| open[place].0);
-            let (free, count) = match tightest.map(|place| open.swap_remove(place)) {
-                Some(found) => found,
-                None => {
-                    let per_bin = i64::from(capacity / size).max(1);
-                    let fresh = (left + per_bin - 1) / per_bin;
-                    bins += fresh;
-                    (capacity.max(size), fresh)
-                }
-            };
+            let found = tightest.map(|place| open.swap_remove(place));
+            let (free, count) = found.unwrap_or_else(|| {
+                let per_bin = i64::from(capacity / size).max(1);
+                let fresh = (left + per_bin - 1) / per_bin;
+                bins += fresh;
+                (capacity.max(size), fresh)
+            });
             // Equal sizes go on filling the same bin, since it then has the least left.
             let per_bin = i64::from(free / size);
             let full = count.min(left / per_bin);

@@ -17,7 +17,7 @@ use std::collections::{VecDeque, vec_deque};
 /// How long events are kept: two of the windows of 14 days that quantiles are taken from.
 pub const KEEP: Millis = Millis::from_hours(28 * 24);
 
-/// Most events kept, 8 MiB. The busiest pool seen has 70,000 in 28 days; half of this number would
+/// Most events kept, 8 MiB. The busiest pool seen has 62,000 in 28 days; half of this number would
 /// still hold it, twice as many would only cost memory.
 pub const MOST: usize = 1 << 18;
 
@@ -64,6 +64,15 @@ pub struct Events {
     /// Demand after all events.
     level: i64,
     lost: u64,
+}
+
+impl<'a> IntoIterator for &'a Events {
+    type Item = &'a Event;
+    type IntoIter = vec_deque::Iter<'a, Event>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
 }
 
 impl Events {
