@@ -237,7 +237,9 @@ mod tests {
 
     fn at(told: &[Event], secs: i64) -> Features {
         let mut events = Events::new(Timestamp::ZERO, 0);
-        told.iter().for_each(|&event| events.push(event));
+        for &event in told {
+            events.push(event);
+        }
         Features::at(&events, Timestamp::from_secs(secs), Calendar::default())
     }
 
@@ -290,38 +292,40 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn a_parent_is_the_bin_of_the_coarser_scheme(
-            burst in 0u8..6, hour in 0u8..24, weekend: bool, busy in 0usize..3,
-        ) {
-            let activity = [Activity::Quiet, Activity::Active, Activity::Repeating][busy];
-            let features = Features { burst, hour, weekend, activity };
-            for scheme in Scheme::EVERY {
-                let bin = scheme.bin(&features);
-                prop_assert!(bin < scheme.bins());
-                if let Some((parent, of)) = scheme.parent(bin) {
-                    prop_assert_eq!(parent.bin(&features), of);
-                    prop_assert!(parent.offset() < scheme.offset());
+            #[test]
+            fn a_parent_is_the_bin_of_the_coarser_scheme(
+                burst in 0u8..6, hour in 0u8..24, weekend: bool, busy in 0usize..3,
+            ) {
+                let activity = [Activity::Quiet, Activity::Active, Activity::Repeating][busy];
+                let features = Features { burst, hour, weekend, activity };
+                for scheme in Scheme::EVERY {
+                    let bin = scheme.bin(&features);
+                    prop_assert!(bin < scheme.bins());
+                    if let Some((parent, of)) = scheme.parent(bin) {
+                        prop_assert_eq!(parent.bin(&features), of);
+                        prop_assert!(parent.offset() < scheme.offset());
+                    }
+                }
+            }
+
+            #[test]
+            fn a_sweep_sees_what_single_looks_see_and_nothing_of_the_future(
+                jobs in prop::collection::vec((0i64..8000, 1u64..9, 0u32..3), 0..60),
+            ) {
+                let mut all = Events::new(Timestamp::ZERO, 0);
+                for &(secs, gpus, owner) in &jobs {
+     all.push(came(secs, gpus, owner));
+    }
+                let calendar = Calendar::default();
+                let step = Millis::from_secs(97);
+                let swept = Features::sweep(&all, Timestamp::ZERO, step, 90, calendar);
+                for (index, &features) in swept.iter().enumerate() {
+                    let now = Timestamp::ZERO + step * index as i64;
+                    prop_assert_eq!(features, Features::at(&all, now, calendar));
+                    let mut told = Events::new(Timestamp::ZERO, 0);
+                    all.iter().filter(|event| event.at <= now).for_each(|&event| told.push(event));
+                    prop_assert_eq!(features, Features::at(&told, now, calendar));
                 }
             }
         }
-
-        #[test]
-        fn a_sweep_sees_what_single_looks_see_and_nothing_of_the_future(
-            jobs in prop::collection::vec((0i64..8000, 1u64..9, 0u32..3), 0..60),
-        ) {
-            let mut all = Events::new(Timestamp::ZERO, 0);
-            jobs.iter().for_each(|&(secs, gpus, owner)| all.push(came(secs, gpus, owner)));
-            let calendar = Calendar::default();
-            let step = Millis::from_secs(97);
-            let swept = Features::sweep(&all, Timestamp::ZERO, step, 90, calendar);
-            for (index, &features) in swept.iter().enumerate() {
-                let now = Timestamp::ZERO + step * index as i64;
-                prop_assert_eq!(features, Features::at(&all, now, calendar));
-                let mut told = Events::new(Timestamp::ZERO, 0);
-                all.iter().filter(|event| event.at <= now).for_each(|&event| told.push(event));
-                prop_assert_eq!(features, Features::at(&told, now, calendar));
-            }
-        }
-    }
 }

@@ -80,7 +80,7 @@ fn a_prior_stands_in_and_then_fades() {
     let mut others = Table::uniform([0; 8]);
     let place = Scheme::Burst.offset() + 5;
     others.rows[place] = [9000; 8];
-    let mine = table(&[(STILL, 0); 1440], Some(Prior::of(&others)));
+    let mine = table(&vec![(STILL, 0); 1440], Some(Prior::of(&others)));
     assert_eq!(mine.rows[place][0], 4500);
 }
 
