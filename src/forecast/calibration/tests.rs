@@ -131,13 +131,25 @@ fn memory_is_bounded_when_nobody_settles() {
 }
 
 #[test]
-fn a_restart_changes_nothing() {
+fn a_restart_in_the_middle_changes_nothing() {
     let labels = shifting(3, [0.8, 0.98]);
     let promise = Promise::new(0.9, HORIZON);
-    let mut whole = Calibrator::new(promise);
-    missed(&mut whole, &labels[..5000], 0, uniform);
-    let resumed = Calibrator::resume(promise, whole.state().clone());
-    assert_eq!(resumed, whole);
+    let run = |restart_at: usize| {
+        let mut calibrator = Calibrator::new(promise);
+        for index in 0..5000 {
+            if index == restart_at {
+                calibrator = Calibrator::resume(promise, calibrator.state().clone());
+            }
+            let now = Timestamp::ZERO + MINUTE * index as i64;
+            let known = |issued: &Issued| labels[(issued.at.0 / MINUTE.0) as usize];
+            calibrator.settle(now, 0, |issued| Some(label(known(issued))));
+            let bound = calibrator.bound(uniform);
+            calibrator.issue(now, bound);
+        }
+        calibrator
+    };
+    assert_eq!(run(2500), run(usize::MAX));
+    assert!(run(0).state().alpha < 0.5 && run(0).state().open.len() == 9, "something is open");
 }
 
 /// Peaks over the horizon of what a Poisson-like pool adds: overlapping labels as in life.
