@@ -1,9 +1,23 @@
-//! Forecasts of demand: what the recent past says about the next hours.
+//! Forecasts of demand: what the recent past says about the next minutes and hours.
 //!
-//! Pure arithmetic on equal bins of mean demand; knows nothing of pools, nodes or money.
+//! Two families that share nothing but their subject. Equal bins of mean demand with seasons and
+//! spectra ([`DemandHistory`], [`Seasonal`], [`denoise`]) serve the baselines. Conditional quantiles
+//! serve the decision engine: [`events`] remember, [`labels`] and [`deficit`] say what would have been
+//! needed, [`bins`] say in which situation, [`quantile`] turns both into a table, [`calibration`]
+//! makes its quantile mean what it says, and [`drift`] notices when the past stops counting.
+//!
+//! Knows nothing of free capacity, nodes on their way or money.
 
+pub mod bins;
+pub mod calibration;
+pub mod coverage;
+pub mod deficit;
+pub mod drift;
+pub mod events;
 mod fourier;
 mod history;
+pub mod labels;
+pub mod quantile;
 mod seasonal;
 
 pub use fourier::{Denoise, denoise};
