@@ -5,6 +5,10 @@
 //! event (half-life 200 events), so the table is bounded and follows a new image or machine type. On top
 //! lies a prior of a few pseudo-events, which is not forgotten: an idle pool goes back to it.
 //!
+//! A node on its way that is older than two medians (three in a stage never seen) is hopeless: were it kept at
+//! risk, it alone would hold up the tail of the curve and never be called stuck. Younger ones are kept, so a
+//! batch of which only the quick ones are there is not called stuck.
+//!
 //! A shift is noticed by where new durations fall in the distribution learned before them: evenly if
 //! nothing changed, near the top if the stage became slower. While they do not, the past fades by a tenth
 //! with every event.
@@ -134,24 +138,19 @@ impl StageTable {
         censor(&mut self.leaving, age);
     }
 
-    /// What is known at `now`, with nodes of these ages still in the stage (right-censored there). Those
-    /// already stuck are left out: a node that will never finish says nothing about those that do.
+    /// What is known at `now`, with nodes of these ages still in the stage (right-censored there). Hopeless
+    /// ones are left out: a node that will never finish says nothing about those that do.
     pub fn estimate(&self, now: Timestamp, in_flight: &[Millis]) -> StageEstimate {
         let keep = self.keep_until(now);
         let events = self.events_with_prior(keep);
         let mut leaving = self.leaving_with_prior(keep);
-        let settled = Survival::kaplan_meier(&events, &leaving);
-        let stuck_after = self.stuck_after(&settled, keep);
-        for &age in in_flight {
-            if stuck_after.is_none_or(|limit| age < limit) {
-                censor(&mut leaving, age);
-            }
-        }
-        StageEstimate {
-            survival: Survival::kaplan_meier(&events, &leaving),
-            stuck_after,
-            failure: self.failures.scaled(keep).probability(),
-        }
+        let median = Survival::kaplan_meier(&events, &leaving).quantile(0.5);
+        let ignorance = self.ignorance(keep);
+        let hopeless = times(median, 2.0 + ignorance);
+        in_flight.iter().filter(|age| **age < hopeless).for_each(|age| censor(&mut leaving, *age));
+        let survival = Survival::kaplan_meier(&events, &leaving);
+        let stuck_after = self.stuck_after(&survival, ignorance);
+        StageEstimate { survival, stuck_after, failure: self.failures.scaled(keep).probability() }
     }
 
     /// Whether recent durations differ from what was learned before them.
@@ -169,18 +168,21 @@ impl StageTable {
         self.events.iter().sum::<f64>() + self.leaving[BINS]
     }
 
-    /// The share of `stuck_share` of recorded nodes; while there are few, at least up to three times the
+    /// The age that only `stuck_share` of nodes reach; while few were seen, at least up to three times the
     /// median: the spread of the prior is a guess, and a replacement costs a node.
-    fn stuck_after(&self, settled: &Survival, keep: f64) -> Option<Millis> {
-        let median = settled.quantile(0.5);
+    fn stuck_after(&self, survival: &Survival, ignorance: f64) -> Option<Millis> {
+        let median = survival.quantile(0.5);
         if median >= GRID_END {
             return None;
         }
-        let rare = settled.fewer_than(self.learning.stuck_share).unwrap_or(GRID_END);
+        let rare = survival.fewer_than(self.learning.stuck_share).unwrap_or(GRID_END);
+        Some(rare.max(times(median, 1.0 + 2.0 * ignorance)).min(GRID_END))
+    }
+
+    /// The prior's share of all mass: 1 for a stage that was never seen.
+    fn ignorance(&self, keep: f64) -> f64 {
         let believed: f64 = self.prior.iter().sum();
-        let ignorance = believed / (believed + self.evidence() * keep).max(NEGLIGIBLE);
-        let cautious = median.0 as f64 * (1.0 + 2.0 * ignorance);
-        Some(rare.max(Millis(cautious as i64)).min(GRID_END))
+        believed / (believed + self.evidence() * keep).max(NEGLIGIBLE)
     }
 
     /// Where a duration falls in the distribution learned so far, 0..1; the middle of its bin's share.
@@ -231,6 +233,10 @@ impl StageTable {
             }
         }
     }
+}
+
+fn times(span: Millis, factor: f64) -> Millis {
+    Millis((span.0 as f64 * factor) as i64)
 }
 
 /// Adds a node last seen at `age`: at risk in all bins before it and in the passed part of its own.
@@ -314,7 +320,7 @@ mod tests {
         table.record(secs(30), Timestamp::ZERO);
         let before = table.estimate(Timestamp::ZERO, &[]);
         assert!((before.survival().survival(secs(10)) - 0.5).abs() < 1e-12);
-        let with = table.estimate(Timestamp::ZERO, &[secs(20)]);
+        let with = table.estimate(Timestamp::ZERO, &[secs(15)]);
         assert!((with.survival().survival(secs(10)) - 2.0 / 3.0).abs() < 1e-12);
         assert!((with.survival().survival(secs(29)) - 2.0 / 3.0 * 0.2).abs() < 1e-12);
         assert!(with.survival().survival(secs(30)).abs() < 1e-12);
@@ -404,6 +410,7 @@ mod tests {
         (0..10).for_each(|_| table.record(secs(600), Timestamp::ZERO));
         assert_eq!(table.shift(), Some(Shift::Slower));
         let mut table = StageTable::new(secs(300), Learning::default());
+        (0..300).for_each(|_| table.record(secs(300), Timestamp::ZERO));
         (0..10).for_each(|_| table.record(secs(60), Timestamp::ZERO));
         assert_eq!(table.shift(), Some(Shift::Faster));
     }
