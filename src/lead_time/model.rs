@@ -5,8 +5,8 @@
 //! rest of its stage with the next stage; `p_fail` joins the failures of the stages still ahead. Durations
 //! of the stages and nodes among themselves are taken as independent.
 //!
-//! [`LeadTimeModel`] learns; [`LeadTimes`] is what it knows at one instant, worked out once (about 100
-//! microseconds) so that each question is cheap.
+//! [`LeadTimeModel`] learns; [`LeadTimes`] is what it knows at one instant, worked out once (a fraction
+//! of a millisecond) so that each question is cheap.
 
 use super::{
     grid::{BIN, BINS},

@@ -22,7 +22,9 @@ pub(super) fn log_normal(median: Millis, sigma: f64) -> Vec<f64> {
     }
     let total: f64 = shares.iter().sum();
     if total > 0.0 && total.is_finite() {
-        shares.iter_mut().for_each(|share| *share /= total);
+        for share in &mut shares {
+            *share /= total;
+        }
     } else {
         // So far beyond the grid, or so narrow, that no point met it.
         shares.fill(0.0);

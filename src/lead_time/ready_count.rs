@@ -23,8 +23,7 @@ impl ReadyCount {
         let mut distribution = Distribution::new();
         let mut mean = 0.0;
         for probability in probabilities {
-            // `max` turns NaN into 0.
-            let probability = probability.max(0.0).min(1.0);
+            let probability = if probability.is_nan() { 0.0 } else { probability.clamp(0.0, 1.0) };
             mean += probability;
             distribution.add(probability);
         }
@@ -101,7 +100,9 @@ mod tests {
             probabilities in prop::collection::vec(0.0_f64..=1.0, 0..=10)
         ) {
             let mut distribution = Distribution::new();
-            probabilities.iter().for_each(|p| distribution.add(*p));
+            for p in &probabilities {
+                distribution.add(*p);
+            }
             for (count, expected) in enumerated(&probabilities).into_iter().enumerate() {
                 let share = (count as u32).checked_sub(distribution.least)
                     .and_then(|at| distribution.shares.get(at as usize)).copied().unwrap_or(0.0);

@@ -93,7 +93,9 @@ impl StageTable {
         let mass =
             if learning.pseudo_events.is_finite() { learning.pseudo_events.max(0.0) } else { 0.0 };
         let mut prior = log_normal(median, learning.sigma);
-        prior.iter_mut().for_each(|share| *share *= mass);
+        for share in &mut prior {
+            *share *= mass;
+        }
         Self {
             learning,
             prior,

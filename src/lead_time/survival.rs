@@ -129,7 +129,9 @@ mod tests {
 
     fn masses(entries: &[(usize, f64)]) -> Vec<f64> {
         let mut masses = vec![0.0; BINS + 1];
-        entries.iter().for_each(|&(bin, mass)| masses[bin] += mass);
+        for &(bin, mass) in entries {
+            masses[bin] += mass;
+        }
         masses
     }
 
