@@ -1,47 +1,40 @@
-//! How long a node takes from request to usable GPUs.
+//! How long a node takes from request to usable GPUs, learned per pool and stage.
 //!
-//! So far only the drawing of one stage for simulated nodes.
+//! Answers: how likely is a node on its way usable within `h`, how many of them will be, how long does a
+//! fresh request take, and which node should no longer be counted on.
+//!
+//! In go durations of finished stages, the ages at which nodes failed or were given up, and, with each
+//! question, the ages of the nodes still on their way. These are right-censored observations: without
+//! them the model would see only the quick ones of a batch and promise too much.
+//!
+//! - [`StageTable`] learns one stage: durations on a 5-s grid, a prior, exponential forgetting.
+//! - [`Survival`] is a Kaplan-Meier curve on that grid.
+//! - [`LeadTimeModel`] joins the two stages of a pool; [`LeadTimes`] is what it knows at one instant.
+//! - [`ReadyCount`] is how many of several independent nodes will be usable.
+//!
+//! It does not know GPUs, pods or pools: a node counts once, whatever it carries; who credits a half-warm
+//! node by its GPUs does so elsewhere. No clock: instants come in as arguments.
+//!
+//! # Source
+//! E. Kaplan and P. Meier, "Nonparametric estimation from incomplete observations" (1958).
 
-use crate::{model::StageTime, time::Millis};
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, LogNormal};
+mod draw;
+mod failures;
+mod grid;
+mod model;
+mod parts;
+mod prior;
+mod ready_count;
+mod stage_table;
+mod survival;
 
-/// Draws how long one stage takes: always its mean when `cv` is 0, else log-normal with that mean and
-/// coefficient of variation, rounded to the millisecond.
-///
-/// # Source
-/// For a log-normal, `cv^2 = exp(sigma^2) - 1` and `mean = exp(mu + sigma^2 / 2)`.
-pub fn draw(stage: StageTime, rng: &mut ChaCha8Rng) -> Millis {
-    if stage.cv <= 0.0 || stage.mean.0 <= 0 {
-        return stage.mean;
-    }
-    let variance = (1.0 + stage.cv * stage.cv).ln();
-    let mu = (stage.mean.0 as f64).ln() - variance / 2.0;
-    LogNormal::new(mu, variance.sqrt())
-        .map_or(stage.mean, |drawn| Millis(drawn.sample(rng).round() as i64))
-}
+pub use draw::draw;
+pub use grid::{BIN, BINS, GRID_END};
+pub use model::{LeadTimeModel, LeadTimePrior, LeadTimes, Stage};
+pub use parts::{DamagedParts, LeadTimeParts, StageParts};
+pub use ready_count::ReadyCount;
+pub use stage_table::{Learning, Shift, StageEstimate, StageTable};
+pub use survival::Survival;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rand_chacha::rand_core::SeedableRng;
-
-    #[test]
-    fn draws_have_the_mean_and_spread_asked_for() {
-        let stage = StageTime { mean: Millis::from_secs(300), cv: 0.25 };
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let draws: Vec<f64> = (0..20_000).map(|_| draw(stage, &mut rng).as_secs_f64()).collect();
-        let mean = draws.iter().sum::<f64>() / 20_000.0;
-        let variance = draws.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / 20_000.0;
-        // Standard error of the mean: 75 / sqrt(20,000) = 0.53 s.
-        assert!((mean - 300.0).abs() < 2.0, "{mean}");
-        assert!((variance.sqrt() / mean - 0.25).abs() < 0.01, "{variance}");
-    }
-
-    #[test]
-    fn no_spread_is_always_the_mean() {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let stage = StageTime::fixed(Millis::from_secs(240));
-        assert_eq!(draw(stage, &mut rng), Millis::from_secs(240));
-    }
-}
+mod tests;
