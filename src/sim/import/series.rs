@@ -6,7 +6,8 @@
 //!
 //! Time is `t_s` (seconds) or `time` (RFC 3339; without offset in the zone of the options). Demand is
 //! one column per pool, or the long form `pool,demand_gpus`, or that of Helios
-//! (`vc,total_gpu_num`). Columns that sum up arrivals are not pools. The jobs' GPU model is the name
+//! (`vc,running_gpu_num,pending_gpu_num`, whose sum is the demand; `total_gpu_num` is what the virtual
+//! cluster owns). Columns that sum up arrivals are not pools. The jobs' GPU model is the name
 //! of the pool. An empty cell keeps the level. The level of the first row runs from second 0, which
 //! is the midnight before it; what runs at the last row ends one step after it.
 
@@ -29,7 +30,7 @@ const EXTENDED: &str = "first_level_extended_to_start";
 /// Does the header speak of time, and of nothing but time and numbers?
 pub(super) fn looks_like(head: &Head<'_>) -> bool {
     let has = |names: &[&str]| head.has_columns(names);
-    let known = has(&["pool", "demand_gpus"]) || has(&["vc", "total_gpu_num"]);
+    let known = has(&["pool", "demand_gpus"]) || has(&["vc", "running_gpu_num", "pending_gpu_num"]);
     has(&["t_s"]) || has(&["time"]) && (known || numbers_follow(head))
 }
 

@@ -24,8 +24,8 @@ pub(super) struct Point {
 enum Layout {
     /// One column per pool, in the order of the pools.
     Wide(Vec<Column>),
-    /// The pool's name and its demand.
-    Long(Column, Column),
+    /// The pool's name and the parts of its demand.
+    Long(Column, Vec<Column>),
 }
 
 /// Reads rows into points.
@@ -43,10 +43,13 @@ impl Reader {
     pub(super) fn of<R: Read>(file: &str, table: &Table<'_, R>) -> Result<Self, ImportError> {
         let civil = table.column("time").filter(|_| table.column("t_s").is_none());
         let time = civil.map_or_else(|| table.need("t_s"), Ok)?;
-        let long = |pool, demand| table.column(pool).zip(table.column(demand));
+        let long = |pool, parts: &[&str]| {
+            let parts: Option<Vec<Column>> = parts.iter().map(|part| table.column(part)).collect();
+            table.column(pool).zip(parts)
+        };
         let mut pools = Vec::new();
-        let layout = if let Some((pool, demand)) =
-            long("pool", "demand_gpus").or_else(|| long("vc", "total_gpu_num"))
+        let layout = if let Some((pool, demand)) = long("pool", &["demand_gpus"])
+            .or_else(|| long("vc", &["running_gpu_num", "pending_gpu_num"]))
         {
             Layout::Long(pool, demand)
         } else {
@@ -78,27 +81,37 @@ impl Reader {
                     }
                 }
             }
-            &Layout::Long(name, demand) => {
-                let (pool, milli) = (self.pool(row, name)?, level(row, demand)?);
+            Layout::Long(name, parts) => {
+                let mut milli = 0_u32;
+                for &part in parts {
+                    milli = milli.saturating_add(level(row, part)?);
+                }
+                let pool = pool(&mut self.known, &mut self.pools, row, *name)?;
                 self.points.push(Point { time, pool, milli, line });
             }
         }
         Ok(())
     }
+}
 
-    fn pool(&mut self, row: &Row<'_>, column: Column) -> Result<u32, ImportError> {
-        let raw = row.bytes(column);
-        if let Some(&pool) = self.known.get(raw) {
-            return Ok(pool);
-        }
-        if raw.is_empty() {
-            return Err(row.wrong(column, "write the name of the pool"));
-        }
-        let pool = self.pools.len() as u32;
-        self.pools.push(row.text(column)?.to_owned());
-        self.known.insert(raw.to_owned(), pool);
-        Ok(pool)
+/// The number of a pool, new or known.
+fn pool(
+    known: &mut HashMap<Vec<u8>, u32>,
+    pools: &mut Vec<String>,
+    row: &Row<'_>,
+    column: Column,
+) -> Result<u32, ImportError> {
+    let raw = row.bytes(column);
+    if let Some(&pool) = known.get(raw) {
+        return Ok(pool);
     }
+    if raw.is_empty() {
+        return Err(row.wrong(column, "write the name of the pool"));
+    }
+    let pool = pools.len() as u32;
+    pools.push(row.text(column)?.to_owned());
+    known.insert(raw.to_owned(), pool);
+    Ok(pool)
 }
 
 /// Columns of a wide series that are pools.

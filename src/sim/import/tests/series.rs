@@ -36,7 +36,7 @@ fn the_three_layouts_say_the_same_in_any_order() {
     let helios = text(
         "t_s,vc,total_gpujob_num,running_gpujob_num,pending_gpujob_num,total_gpu_num,\
          running_gpu_num,pending_gpu_num\n\
-         0,a,1,1,0,20,20,0\n60,a,1,1,0,3,1,2\n0,b,1,1,0,0,0,0\n60,b,1,1,0,5,5,0\n",
+         0,a,1,1,0,24,20,0\n60,a,1,1,0,24,1,2\n0,b,1,1,0,8,0,0\n60,b,1,1,0,8,5,0\n",
     )
     .unwrap();
     assert_eq!((&long.jobs, &long.shapes), (&wide.jobs, &wide.shapes));
@@ -77,16 +77,15 @@ fn wrong_series_are_refused() {
     }
 }
 
-/// Sum over all rows of the demand of a pool, read by hand; the demand of the jobs over the same
-/// steps must be equal.
-fn gpu_steps(path: &Path, pool_column: usize, level_column: usize) -> BTreeMap<String, u64> {
+/// Running and waiting GPUs per virtual cluster, summed over all minutes, read by hand.
+fn gpu_steps(path: &Path) -> BTreeMap<String, u64> {
     let file = std::fs::File::open(path).unwrap();
     let text = std::io::read_to_string(flate2::read::GzDecoder::new(file)).unwrap();
     let mut sums = BTreeMap::new();
     for line in text.lines().skip(1) {
         let cells: Vec<&str> = line.split(',').collect();
-        let level: u64 = cells[level_column].parse().unwrap();
-        *sums.entry(cells[pool_column].to_owned()).or_default() += level;
+        let [running, pending] = [6, 7].map(|column: usize| cells[column].parse::<u64>().unwrap());
+        *sums.entry(cells[1].to_owned()).or_default() += running + pending;
     }
     sums
 }
@@ -101,7 +100,7 @@ fn the_helios_series_keeps_its_gpu_minutes_per_cluster() {
         *sums.entry(shape.gpu_models[0].clone()).or_default() +=
             shape.demand_milli() / 1000 * (job.duration.0 / 60_000) as u64;
     }
-    assert_eq!(sums, gpu_steps(&path, 1, 5));
+    assert_eq!(sums, gpu_steps(&path));
 }
 
 #[test]
