@@ -7,6 +7,7 @@
 mod ces;
 mod dsp;
 mod hourly_profile;
+mod quantile;
 mod reactive;
 pub mod settle;
 mod spare;
@@ -16,6 +17,7 @@ mod want;
 pub use ces::EnergySaver;
 pub use dsp::DigitalSignal;
 pub use hourly_profile::HourlyProfile;
+pub use quantile::{ConditionalQuantile, Unit};
 pub use reactive::{ClusterAutoscaler, FollowFloor, IDLE_DEFAULT, Reactive};
 pub use spare::{FixedHeadroom, Headroom, Hysteresis, Watermark};
 

@@ -43,7 +43,7 @@ pub(super) struct Args {
     /// Policies in the order of the report; knobs follow their policy: watermark:0.2,idle=30m
     #[arg(long, value_name = "LIST")]
     policy: Vec<String>,
-    /// A pool NAME=GPUS[:MODEL], in order of preference; may be repeated
+    /// A pool, `NAME=GPUS` or `NAME=GPUS:MODEL`, in order of preference; may be repeated
     #[arg(long, value_name = "POOL", value_parser = values::pool)]
     pool: Vec<Pool>,
     /// GPUs on a node, if no pool is named [default: 8]

@@ -6,9 +6,10 @@ mod knobs;
 
 use crate::{
     config::closest,
+    forecast::bins::Scheme,
     strategy::{
-        ClusterAutoscaler, DigitalSignal, EnergySaver, FixedHeadroom, Headroom, HourlyProfile,
-        Hysteresis, IDLE_DEFAULT, Reactive, Strategy, Watermark,
+        ClusterAutoscaler, ConditionalQuantile, DigitalSignal, EnergySaver, FixedHeadroom,
+        Headroom, HourlyProfile, Hysteresis, IDLE_DEFAULT, Reactive, Strategy, Unit, Watermark,
     },
     time::Millis,
 };
@@ -45,6 +46,7 @@ enum Policy {
     HourlyProfile { idle: Millis, buffer: Millis },
     Ces { buffer: u32, threshold: f64 },
     Dsp { idle: Millis },
+    Quantile { level: f64, scheme: Scheme, unit: Unit, idle: Millis },
     Clairvoyant,
 }
 
@@ -52,7 +54,7 @@ enum Policy {
 type Reader = fn(&mut Knobs<'_>) -> Result<Policy, String>;
 
 /// All policies by name, in the order of the default table.
-const POLICIES: [(&str, Reader); 10] = [
+const POLICIES: [(&str, Reader); 11] = [
     ("reactive", reactive),
     ("cluster-autoscaler", cluster_autoscaler),
     ("reactive-overcreate", overcreate),
@@ -62,6 +64,7 @@ const POLICIES: [(&str, Reader); 10] = [
     ("hourly-profile", hourly_profile),
     ("ces", ces),
     ("dsp", dsp),
+    ("quantile", quantile),
     ("clairvoyant", |_| Ok(Policy::Clairvoyant)),
 ];
 
@@ -135,6 +138,9 @@ impl PolicySpec {
             Policy::HourlyProfile { idle, buffer } => Box::new(HourlyProfile::new(idle, buffer)),
             Policy::Ces { buffer, threshold } => Box::new(EnergySaver::new(buffer, threshold)),
             Policy::Dsp { idle } => Box::new(DigitalSignal::new(idle)),
+            Policy::Quantile { level, scheme, unit, idle } => {
+                Box::new(ConditionalQuantile::new(level, scheme, unit, idle))
+            }
             Policy::Clairvoyant => return None,
         })
     }
@@ -226,6 +232,27 @@ fn dsp(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     Ok(Policy::Dsp { idle: knobs.span("idle", IDLE_DEFAULT)? })
 }
 
+/// Situations by name, for `by=`.
+const SCHEMES: [(&str, Scheme); 7] = [
+    ("burst", Scheme::Burst),
+    ("hour", Scheme::Hour),
+    ("week-hour", Scheme::WeekHour),
+    ("block", Scheme::Block),
+    ("burst-block", Scheme::BurstBlock),
+    ("activity", Scheme::BurstActivity),
+    ("all", Scheme::All),
+];
+
+fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    let value = knobs.value("a probability, as in quantile:0.9")?;
+    Ok(Policy::Quantile {
+        level: knobs::share(value, 1.0)?,
+        scheme: knobs.choice("by", &SCHEMES)?,
+        unit: knobs.choice("unit", &[("nodes", Unit::Nodes), ("gpus", Unit::Gpus)])?,
+        idle: knobs.span("idle", IDLE_DEFAULT)?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,6 +307,8 @@ mod tests {
         assert!(error("reactive,idle=5m,idle=6m").contains("twice"));
         assert!(error("hysteresis,up=0.4").contains("below up=0.4"));
         assert!(error("headroom:many").contains("found `many`"));
+        assert!(error("quantile:0.9,by=moon").contains("burst, hour, week-hour"));
+        assert!(error("quantile:1.5").contains("0 to 1"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The formats that can be read: their names, their readers, and how each is told from the others.
 //!
-//! A new format is one line of [`formats!`]. The order matters: the first one whose sign is seen is
+//! A new format is one line of `formats!`. The order matters: the first one whose sign is seen is
 //! taken, so narrow signs stand before wide ones.
 
 use super::error::ImportError;

@@ -74,6 +74,20 @@ impl<'a> Knobs<'a> {
         number.ok_or_else(|| format!("{name}: found `{text}`: write a number from 0 to {MOST}"))
     }
 
+    /// One of several named values; the first is the default.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        choices: &[(&str, T)],
+    ) -> Result<T, String> {
+        let Some(text) = self.knob(name) else { return Ok(choices[0].1) };
+        let chosen = choices.iter().find(|(known, _)| *known == text).map(|&(_, value)| value);
+        chosen.ok_or_else(|| {
+            let known: Vec<&str> = choices.iter().map(|&(known, _)| known).collect();
+            format!("{name}: found `{text}`: choose one of {}", known.join(", "))
+        })
+    }
+
     /// Everything given must have been taken.
     pub(super) fn finish<T>(&self, policy: T) -> Result<T, String> {
         if let Some(value) = self.value {
