@@ -32,11 +32,10 @@ pub fn denoise(series: &[f64], keep: Denoise) -> Vec<f64> {
     let mut spectrum: Vec<Complex<f64>> =
         series.iter().map(|&value| Complex::new(value, 0.0)).collect();
     planner.plan_fft_forward(bins).process(&mut spectrum);
-    let threshold = threshold(&spectrum, keep);
-    // Component k and its mirror image bins - k have period bins / k.
+    let kept = kept(&spectrum, keep);
+    // Component k and its mirror image bins - k are one wave of period bins / k; they go together.
     for (component, value) in spectrum.iter_mut().enumerate().skip(1) {
-        let cycles = component.min(bins - component);
-        if cycles * keep.shortest_period > bins || value.norm() < threshold {
+        if !kept[component.min(bins - component)] {
             *value = Complex::new(0.0, 0.0);
         }
     }
@@ -44,15 +43,20 @@ pub fn denoise(series: &[f64], keep: Denoise) -> Vec<f64> {
     spectrum.iter().map(|value| value.re / bins as f64).collect()
 }
 
-/// The amplitude below which components go.
-fn threshold(spectrum: &[Complex<f64>], keep: Denoise) -> f64 {
+/// Which waves stay, by cycles over the series.
+fn kept(spectrum: &[Complex<f64>], keep: Denoise) -> Vec<bool> {
     let bins = spectrum.len();
-    let slow = (1..=bins / 2).take_while(|cycles| cycles * keep.shortest_period <= bins);
-    let mut amplitudes: Vec<f64> = slow.map(|cycles| spectrum[cycles].norm()).collect();
-    amplitudes.sort_by(|a, b| b.total_cmp(a));
-    let strongest = amplitudes.first().copied().unwrap_or_default();
-    let guaranteed = amplitudes.get(keep.keep_at_least.max(1) - 1).or_else(|| amplitudes.last());
-    (strongest * keep.weakest_share).min(guaranteed.copied().unwrap_or_default())
+    let is_slow = |cycles: usize| cycles * keep.shortest_period <= bins;
+    let amplitude = |cycles: usize| spectrum[cycles].norm();
+    let mut ranked: Vec<usize> = (1..=bins / 2).filter(|&cycles| is_slow(cycles)).collect();
+    ranked.sort_by(|&a, &b| amplitude(b).total_cmp(&amplitude(a)).then(a.cmp(&b)));
+    let weakest =
+        ranked.first().map_or(0.0, |&strongest| amplitude(strongest)) * keep.weakest_share;
+    let mut kept = vec![false; bins / 2 + 1];
+    for (rank, &cycles) in ranked.iter().enumerate() {
+        kept[cycles] = rank < keep.keep_at_least || amplitude(cycles) >= weakest;
+    }
+    kept
 }
 
 #[cfg(test)]
