@@ -136,6 +136,40 @@ fn a_broken_expectation_is_exit_code_1() {
 }
 
 #[test]
+fn recorded_supply_delays_a_node_and_a_node_list_makes_pools() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = small_trace(folder.path());
+    let dry_hour = r#"{"metadata": {"gap_seconds": 3600}, "data": [0, 9]}"#;
+    let supply = file(folder.path(), "supply.json", dry_hour);
+    let nodes = file(
+        folder.path(),
+        "nodes.csv",
+        "sn,cpu_milli,memory_mib,gpu,model\nn1,96000,786432,8,A100\nn2,96000,786432,0,\n",
+    );
+    let (trace, supply) = (trace.to_str().unwrap(), supply.to_str().unwrap());
+    let run = |flags: &[&str]| -> serde_json::Value {
+        let fixed = ["simulate", "--trace", trace, "--output", "json", "--score-from", "0h"];
+        let output = prewarm(&[&fixed[..], &["--policy", "reactive"], flags].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        serde_json::from_str(&stdout(&output)).unwrap()
+    };
+    let wait =
+        |report: &serde_json::Value| report["policies"][0]["wait_seconds"]["max"].as_f64().unwrap();
+    // Nothing to be had for an hour, then tried again after at most 30 min, then a lead time.
+    let delayed = wait(&run(&["--supply", supply]));
+    assert!((3600.0 + 480.0..3600.0 + 1800.0 + 540.0).contains(&delayed), "{delayed}");
+    let fixed = run(&["--nodes", nodes.to_str().unwrap()]);
+    assert_eq!(fixed["settings"]["pools"][0]["name"], "A100-8");
+    assert_eq!(fixed["settings"]["pools"][0]["max_nodes"], 1);
+    // The node is there; the second job waits for the first to end.
+    assert!((wait(&fixed) - 540.0).abs() < 1e-9);
+    refused(
+        &["simulate", "--trace", trace, "--pool", "a=8", "--pool", "b=8", "--supply", supply],
+        &["POOL=FILE", "a, b"],
+    );
+}
+
+#[test]
 fn the_page_is_written_and_its_path_is_the_last_line() {
     let folder = tempfile::tempdir().unwrap();
     let trace = small_trace(folder.path());

@@ -46,6 +46,13 @@ pub(super) struct Args {
     /// A pool, `NAME=GPUS` or `NAME=GPUS:MODEL`, in order of preference; may be repeated
     #[arg(long, value_name = "POOL", value_parser = values::pool)]
     pool: Vec<Pool>,
+    /// Pools of fixed size from a list of nodes (sn,cpu_milli,memory_mib,gpu,model)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pool", "gpus_per_node"])]
+    nodes: Option<PathBuf>,
+    /// What the provider could deliver over time, as SkyPilot records it; for one pool of several
+    /// POOL=FILE; may be repeated
+    #[arg(long, value_name = "FILE")]
+    supply: Vec<String>,
     /// GPUs on a node, if no pool is named [default: 8]
     #[arg(long, value_name = "N", value_parser = values::gpus_per_node, conflicts_with = "pool")]
     gpus_per_node: Option<u32>,
@@ -208,9 +215,9 @@ fn scenario_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
             .with_context(|| path.display().to_string())?,
         false => policies(args)?,
     };
-    let pools = if args.pool.is_empty() { scenario.pools } else { args.pool.clone() };
+    let pools = named_pools(args)?.unwrap_or(scenario.pools);
     let setup = Setup {
-        pools: with_flags(args, pools),
+        pools: with_supply(args, with_flags(args, pools))?,
         placement: args.placement.unwrap_or(placement),
         decision_every: scenario.decision_every,
         seed: args.seed.unwrap_or(scenario.seed),
@@ -241,13 +248,10 @@ fn trace_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
         bail!("{}: no job to simulate in {} rows ({})", path.display(), trace.rows, why.join(", "));
     }
     let end = args.until.map_or_else(|| natural_end(&trace), |until| Timestamp::ZERO + until);
-    let pools = if args.pool.is_empty() {
-        vec![Pool::new("default", args.gpus_per_node.unwrap_or(8))]
-    } else {
-        args.pool.clone()
-    };
+    let default = || vec![Pool::new("default", args.gpus_per_node.unwrap_or(8))];
+    let pools = named_pools(args)?.unwrap_or_else(default);
     let setup = Setup {
-        pools: with_flags(args, pools),
+        pools: with_supply(args, with_flags(args, pools))?,
         placement: args.placement.unwrap_or_default(),
         decision_every: Setup::DECISION_EVERY,
         seed: args.seed.unwrap_or(1),
@@ -275,6 +279,34 @@ fn policies(args: &Args) -> anyhow::Result<Vec<PolicySpec>> {
         }
     }
     Ok(specs)
+}
+
+/// Pools from `--nodes` or `--pool`, if given.
+fn named_pools(args: &Args) -> anyhow::Result<Option<Vec<Pool>>> {
+    if let Some(path) = &args.nodes {
+        let pools = import::read_nodes(path, &Bar::new("reading"))?;
+        if pools.is_empty() {
+            bail!("{}: no node with GPUs", path.display());
+        }
+        return Ok(Some(pools));
+    }
+    Ok(Some(args.pool.clone()).filter(|pools| !pools.is_empty()))
+}
+
+/// Windows of limited supply from `--supply`.
+fn with_supply(args: &Args, mut pools: Vec<Pool>) -> anyhow::Result<Vec<Pool>> {
+    for text in &args.supply {
+        let (name, file) = text.split_once('=').unwrap_or(("", text));
+        let names: Vec<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
+        let known = names.join(", ");
+        let place = match names.iter().position(|known| *known == name) {
+            Some(place) => place,
+            None if name.is_empty() && pools.len() == 1 => 0,
+            None => bail!("--supply {text}: write POOL=FILE with one of the pools {known}"),
+        };
+        pools[place].supply = import::read_supply_file(Path::new(file), &Bar::new("reading"))?;
+    }
+    Ok(pools)
 }
 
 /// Flags that are about every pool.

@@ -39,7 +39,7 @@ pub use error::ImportError;
 pub use format::{Format, UnknownFormat, names as format_names};
 pub(super) use jobs::COLUMNS as JOB_COLUMNS;
 pub use requests::{Capacity, ReplicaRule};
-pub use supply::read_supply;
+pub use supply::{read_supply, read_supply_file};
 
 use super::watch::Watch;
 use crate::{

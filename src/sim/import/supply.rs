@@ -6,9 +6,13 @@
 
 use super::{ImportError, json};
 use crate::model::SupplyLimit;
+use crate::sim::watch::Watch;
 use crate::time::{Millis, Timestamp};
 use serde::Deserialize;
-use std::io::BufRead;
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+};
 
 const FORM: &str = "{\"metadata\": {\"gap_seconds\": seconds}, \"data\": [nodes, ...]}";
 
@@ -43,6 +47,13 @@ pub fn read_supply(input: &mut dyn BufRead, file: &str) -> Result<Vec<SupplyLimi
     }
     let gap = Millis((gap_secs * 1000.0).round() as i64);
     Ok(windows(&recorded.data, gap))
+}
+
+/// The same from a file, plain or gzipped.
+pub fn read_supply_file(path: &Path, watch: &dyn Watch) -> Result<Vec<SupplyLimit>, ImportError> {
+    let name = path.display().to_string();
+    let (text, _) = super::open::text(&name, super::open::open(path, watch)?)?;
+    read_supply(&mut BufReader::new(text), &name)
 }
 
 fn windows(data: &[u32], gap: Millis) -> Vec<SupplyLimit> {
