@@ -46,7 +46,7 @@ pub(super) struct Args {
     /// A pool, `NAME=GPUS` or `NAME=GPUS:MODEL`, in order of preference; may be repeated
     #[arg(long, value_name = "POOL", value_parser = values::pool)]
     pool: Vec<Pool>,
-    /// Pools of fixed size from a list of nodes (sn,cpu_milli,memory_mib,gpu,model)
+    /// Pools of fixed size from a list of nodes (`sn,cpu_milli,memory_mib,gpu,model`)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pool", "gpus_per_node"])]
     nodes: Option<PathBuf>,
     /// What the provider could deliver over time, as SkyPilot records it; for one pool of several
