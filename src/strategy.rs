@@ -7,6 +7,7 @@
 mod ces;
 mod dsp;
 mod hourly_profile;
+mod learner;
 mod quantile;
 mod reactive;
 pub mod settle;
@@ -17,8 +18,9 @@ mod want;
 pub use ces::EnergySaver;
 pub use dsp::DigitalSignal;
 pub use hourly_profile::HourlyProfile;
-pub use quantile::{ConditionalQuantile, Unit};
+pub use learner::Learner;
+pub use quantile::{ConditionalQuantile, SpareRule, Unit};
 pub use reactive::{ClusterAutoscaler, FollowFloor, IDLE_DEFAULT, Reactive};
 pub use spare::{FixedHeadroom, Headroom, Hysteresis, Watermark};
 
-pub use want::{Arrival, Credit, PoolView, Strategy, Timers, Want};
+pub use want::{Arrival, Credit, Finish, PoolView, Strategy, Timers, Want};

@@ -9,7 +9,8 @@ use crate::{
     forecast::bins::Scheme,
     strategy::{
         ClusterAutoscaler, ConditionalQuantile, DigitalSignal, EnergySaver, FixedHeadroom,
-        Headroom, HourlyProfile, Hysteresis, IDLE_DEFAULT, Reactive, Strategy, Unit, Watermark,
+        Headroom, HourlyProfile, Hysteresis, IDLE_DEFAULT, Reactive, SpareRule, Strategy, Unit,
+        Watermark,
     },
     time::Millis,
 };
@@ -46,7 +47,7 @@ enum Policy {
     HourlyProfile { idle: Millis, buffer: Millis },
     Ces { buffer: u32, threshold: f64 },
     Dsp { idle: Millis },
-    Quantile { level: f64, scheme: Scheme, unit: Unit, idle: Millis },
+    Quantile(SpareRule),
     Clairvoyant,
 }
 
@@ -138,9 +139,7 @@ impl PolicySpec {
             Policy::HourlyProfile { idle, buffer } => Box::new(HourlyProfile::new(idle, buffer)),
             Policy::Ces { buffer, threshold } => Box::new(EnergySaver::new(buffer, threshold)),
             Policy::Dsp { idle } => Box::new(DigitalSignal::new(idle)),
-            Policy::Quantile { level, scheme, unit, idle } => {
-                Box::new(ConditionalQuantile::new(level, scheme, unit, idle))
-            }
+            Policy::Quantile(rule) => Box::new(ConditionalQuantile::new(rule)),
             Policy::Clairvoyant => return None,
         })
     }
@@ -245,12 +244,12 @@ const SCHEMES: [(&str, Scheme); 7] = [
 
 fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     let value = knobs.value("a probability, as in quantile:0.9")?;
-    Ok(Policy::Quantile {
+    Ok(Policy::Quantile(SpareRule {
         level: knobs::share(value, 1.0)?,
         scheme: knobs.choice("by", &SCHEMES)?,
         unit: knobs.choice("unit", &[("nodes", Unit::Nodes), ("gpus", Unit::Gpus)])?,
         idle: knobs.span("idle", IDLE_DEFAULT)?,
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -11,23 +11,14 @@
 //! # Source
 //! Newsvendor quantile with conditional empirical distributions; see [`crate::forecast::quantile`].
 
-use super::{PoolView, Strategy, Want};
+use super::{Learner, PoolView, Strategy, Want};
 use crate::{
     forecast::{
-        bins::{BURST_WINDOW, Calendar, Features, REPEAT_WINDOW, Scheme},
-        events::{Event, Events},
-        labels::{Span, deltas},
+        bins::{Features, Scheme},
         quantile::Table,
     },
-    model::{OwnerId, ShapeId},
-    time::{Millis, Timestamp},
+    time::Millis,
 };
-
-/// How often the quantiles are taken anew.
-const REFIT: Millis = Millis::from_hours(6);
-
-/// Time that passes until a rise is noticed: one decision interval.
-const NOTICE: Millis = Millis::from_secs(15);
 
 /// What the rise is kept ready in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,113 +29,68 @@ pub enum Unit {
     Nodes,
 }
 
+/// How much is kept spare in a situation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SpareRule {
+    /// Probability with which the spare suffices, 0..=1.
+    pub level: f64,
+    /// Which situations are told apart.
+    pub scheme: Scheme,
+    /// What it is kept ready in.
+    pub unit: Unit,
+    /// Idle nodes beyond it go after this long.
+    pub idle: Millis,
+}
+
+impl SpareRule {
+    /// What the rule wants; without quantiles nothing beyond what waits.
+    pub fn want(&self, table: Option<&Table>, features: &Features, view: &PoolView<'_>) -> Want {
+        let nothing = Want::nothing(self.idle);
+        let Some(table) = table else { return nothing };
+        let rise = table.quantile(self.scheme, features, self.level).max(0) as u64;
+        match self.unit {
+            Unit::Gpus => Want { spare_milli: rise, ..nothing },
+            Unit::Nodes => Want { spare_nodes: rise.div_ceil(view.node_milli()) as u32, ..nothing },
+        }
+    }
+}
+
 /// Reactive scaling with a conditional quantile of the coming rise as spare.
 #[derive(Clone, Debug)]
 pub struct ConditionalQuantile {
-    level: f64,
-    scheme: Scheme,
-    unit: Unit,
-    idle: Millis,
-    events: Option<Events>,
-    demand: i64,
-    table: Option<Table>,
-    refit_at: Timestamp,
+    rule: SpareRule,
+    learner: Learner,
 }
 
 impl ConditionalQuantile {
-    /// `level`: probability with which the spare suffices, 0..=1.
-    pub const fn new(level: f64, scheme: Scheme, unit: Unit, idle: Millis) -> Self {
-        Self {
-            level,
-            scheme,
-            unit,
-            idle,
-            events: None,
-            demand: 0,
-            table: None,
-            refit_at: Timestamp::ZERO,
-        }
-    }
-
-    /// Notes what came, and what must have ended since for demand to be what it is.
-    fn observe(&mut self, view: &PoolView<'_>) {
-        let now_milli = view.demand_milli() as i64;
-        let events = self.events.get_or_insert_with(|| Events::new(view.now, now_milli));
-        let is_first = self.refit_at == Timestamp::ZERO;
-        if is_first {
-            self.refit_at = view.now + REFIT;
-            self.demand = now_milli;
-            return;
-        }
-        let mut expected = self.demand;
-        for arrival in view.arrivals {
-            expected += arrival.gpu_milli as i64;
-            events.push(Event::arrival(
-                arrival.at,
-                arrival.gpu_milli,
-                arrival.shape,
-                arrival.owner,
-            ));
-        }
-        if expected > now_milli {
-            let ended = Event {
-                at: view.now,
-                arrived: Timestamp(i64::MIN),
-                milli: now_milli - expected,
-                shape: ShapeId(0),
-                owner: OwnerId(0),
-            };
-            events.push(ended);
-        }
-        self.demand = now_milli;
-    }
-
-    fn refit(&mut self, view: &PoolView<'_>) {
-        let Some(events) = self.events.as_mut().filter(|_| view.now >= self.refit_at) else {
-            return;
-        };
-        self.refit_at = view.now + REFIT;
-        events.forget(view.now);
-        let span = Span::recent(view.now, view.lead_time + NOTICE);
-        let labels = deltas(events, &span);
-        let count = labels.values.len();
-        let features =
-            Features::sweep(events, labels.first, labels.step, count, Calendar::default());
-        self.table = Table::fit(&features, &labels.values, None);
-    }
-
-    /// When the situation may change although nothing happens.
-    fn next_change(&self, now: Timestamp, events: &Events) -> Timestamp {
-        let oldest = events.window(now - BURST_WINDOW, now).find(|event| event.is_arrival());
-        let burst_ends = oldest.map_or(Timestamp::NEVER, |event| event.at + BURST_WINDOW);
-        let newest = events.iter().next_back().filter(|event| event.at > now - REPEAT_WINDOW);
-        let repeat_ends = newest.map_or(Timestamp::NEVER, |event| event.at + REPEAT_WINDOW);
-        let next_hour = (now + Millis(1)).ceil_to(Millis::from_hours(1));
-        burst_ends.min(repeat_ends).min(next_hour).min(self.refit_at)
+    /// Knows nothing yet.
+    pub fn new(rule: SpareRule) -> Self {
+        Self { rule, learner: Learner::default() }
     }
 }
 
 impl Strategy for ConditionalQuantile {
     fn want(&mut self, view: &PoolView<'_>) -> Want {
-        self.observe(view);
-        self.refit(view);
-        let nothing = Want::nothing(self.idle);
-        let Some(events) = &self.events else { return nothing };
-        let want = Want { wake_at: self.next_change(view.now, events), ..nothing };
-        let Some(table) = &self.table else { return want };
-        let features = Features::at(events, view.now, Calendar::default());
-        let rise = table.quantile(self.scheme, &features, self.level).max(0) as u64;
-        match self.unit {
-            Unit::Gpus => Want { spare_milli: rise, ..want },
-            Unit::Nodes => Want { spare_nodes: rise.div_ceil(view.node_milli()) as u32, ..want },
-        }
+        self.learner.observe(view);
+        let features = self.learner.features(view.now);
+        let want = self.rule.want(self.learner.table().map(AsRef::as_ref), &features, view);
+        Want { wake_at: self.learner.next_change(view.now), ..want }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strategy::{Arrival, want::test_view};
+    use crate::{
+        model::{OwnerId, ShapeId},
+        strategy::{Arrival, want::test_view},
+        time::Timestamp,
+    };
+
+    fn policy(level: f64, scheme: Scheme) -> ConditionalQuantile {
+        let idle = Millis::from_mins(10);
+        ConditionalQuantile::new(SpareRule { level, scheme, unit: Unit::Gpus, idle })
+    }
 
     /// Every hour 16 GPUs arrive, followed by 16 more five minutes later; each runs 20 minutes.
     /// Returns the spare wanted at the given seconds of the last hour.
@@ -161,8 +107,13 @@ mod tests {
                 let running = |from: i64| (from..from + 1200).contains(&secs);
                 let running_milli =
                     [0, 300].into_iter().filter(|&from| running(from)).count() as u64 * 16_000;
-                let arrival =
-                    Arrival { at: now, shape: ShapeId(0), owner: OwnerId(1), gpu_milli: 16_000 };
+                let arrival = Arrival {
+                    job: 0,
+                    at: now,
+                    shape: ShapeId(0),
+                    owner: OwnerId(1),
+                    gpu_milli: 16_000,
+                };
                 let arrivals = if [0, 300].contains(&secs) { &[arrival][..] } else { &[] };
                 let view = PoolView { now, running_milli, arrivals, ..test_view() };
                 let want = policy.want(&view);
@@ -176,8 +127,7 @@ mod tests {
 
     #[test]
     fn the_second_half_of_a_burst_is_expected_after_the_first() {
-        let mut policy =
-            ConditionalQuantile::new(0.9, Scheme::Burst, Unit::Gpus, Millis::from_mins(10));
+        let mut policy = policy(0.9, Scheme::Burst);
         // 100 s after the first half: the second is due. 700 s after the last arrival: nothing is.
         let found = spare(&mut policy, 48, &[100, 1900]);
         assert_eq!(found[0], 16_000);
@@ -186,25 +136,22 @@ mod tests {
 
     #[test]
     fn without_conditions_the_spare_does_not_depend_on_the_moment() {
-        let mut policy =
-            ConditionalQuantile::new(0.9, Scheme::All, Unit::Gpus, Millis::from_mins(10));
+        let mut policy = policy(0.9, Scheme::All);
         let found = spare(&mut policy, 48, &[100, 1900]);
         assert_eq!(found[0], found[1]);
     }
 
     #[test]
     fn before_the_first_fit_it_is_reactive() {
-        let mut policy =
-            ConditionalQuantile::new(0.9, Scheme::Burst, Unit::Gpus, Millis::from_mins(10));
+        let mut policy = policy(0.9, Scheme::Burst);
         assert_eq!(spare(&mut policy, 4, &[100]), [0]);
     }
 
     #[test]
     fn whole_nodes_are_rounded_up() {
-        let mut policy =
-            ConditionalQuantile::new(0.9, Scheme::All, Unit::Nodes, Millis::from_mins(10));
-        policy.table = Some(Table::uniform([9000; 8]));
-        policy.refit_at = Timestamp::NEVER;
-        assert_eq!(policy.want(&test_view()).spare_nodes, 2);
+        let rule = SpareRule { unit: Unit::Nodes, ..policy(0.9, Scheme::All).rule };
+        let table = Table::uniform([9000; 8]);
+        let want = rule.want(Some(&table), &Features::default(), &test_view());
+        assert_eq!((want.spare_nodes, want.spare_milli), (2, 0));
     }
 }

@@ -79,6 +79,8 @@ mod tests {
             spare_milli: u64::from(idle) * 8000,
             spare_nodes: idle,
             arrivals: &[],
+            finishes: &[],
+            shapes: &[],
             last_create: None,
         }
     }

@@ -1,7 +1,7 @@
 //! What a strategy sees and what it answers.
 
 use crate::{
-    model::{OwnerId, ShapeId},
+    model::{OwnerId, Shape, ShapeId},
     time::{Millis, Timestamp},
 };
 
@@ -33,6 +33,8 @@ impl Default for Timers {
 /// A job that was submitted to the pool since the last look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
+    /// Which job, unique within the pool.
+    pub job: u32,
     /// When.
     pub at: Timestamp,
     /// What it asks for.
@@ -41,6 +43,17 @@ pub struct Arrival {
     pub owner: OwnerId,
     /// Demand in thousandths of a GPU, all workers together.
     pub gpu_milli: u64,
+}
+
+/// A job of the pool that ended since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finish {
+    /// Which job.
+    pub job: u32,
+    /// When it had started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub at: Timestamp,
 }
 
 /// One pool as its strategy sees it. Nothing here knows the future.
@@ -77,8 +90,13 @@ pub struct PoolView<'a> {
     pub spare_milli: u64,
     /// Whole empty nodes among `spare_milli`.
     pub spare_nodes: u32,
-    /// Jobs submitted to this pool since the last look, in order.
+    /// Jobs submitted to this pool since the last look, in order; the first look also tells of those
+    /// that were running already.
     pub arrivals: &'a [Arrival],
+    /// Jobs of this pool that ended since the last look, in order.
+    pub finishes: &'a [Finish],
+    /// What shape ids stand for.
+    pub shapes: &'a [Shape],
     /// When a node was last requested.
     pub last_create: Option<Timestamp>,
 }
@@ -162,6 +180,8 @@ pub(crate) fn test_view() -> PoolView<'static> {
         spare_milli: 0,
         spare_nodes: 0,
         arrivals: &[],
+        finishes: &[],
+        shapes: &[],
         last_create: None,
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     model::{Shape, Trace},
     packing::{Part, split},
     strategy::{
-        Arrival, PoolView, Strategy, Timers,
+        Arrival, Finish, PoolView, Strategy, Timers,
         settle::{Plan, settle},
     },
     time::{Millis, Timestamp},
@@ -86,6 +86,7 @@ struct World<'a> {
     waiting_milli: Vec<u64>,
     demand_integral: Vec<i128>,
     arrivals: Vec<Vec<Arrival>>,
+    finishes: Vec<Vec<Finish>>,
     /// Classes in which something arrived at this instant behind nobody.
     fresh: BTreeSet<ClassId>,
     capacity_grew: bool,
@@ -128,6 +129,7 @@ impl<'a> World<'a> {
             waiting_milli: vec![0; pools],
             demand_integral: vec![0; pools],
             arrivals: vec![Vec::new(); pools],
+            finishes: vec![Vec::new(); pools],
             fresh: BTreeSet::new(),
             capacity_grew: false,
             is_dirty: true,
@@ -160,6 +162,7 @@ impl<'a> World<'a> {
     /// A job that does not fit even then (no pool for it, or the maximum reached) waits like one that
     /// arrives at second 0.
     fn place_existing(&mut self, id: JobId) {
+        self.note_arrival(id);
         let class = self.trace.jobs[id as usize].shape.0;
         if self.try_start(class, &[id]) {
             return;
@@ -282,7 +285,7 @@ impl<'a> World<'a> {
     }
 
     fn end_jobs(&mut self) {
-        while let Some(&Reverse((at, _, slot))) = self.ends.peek() {
+        while let Some(&Reverse((at, id, slot))) = self.ends.peek() {
             if at > self.now {
                 break;
             }
@@ -293,6 +296,10 @@ impl<'a> World<'a> {
                 fleet.give(seat.node, &seat.part, seat.mask, self.now);
             }
             self.free_slots.push(slot);
+            if let Some(home) = self.home(id) {
+                let started = self.starts[id as usize];
+                self.finishes[home].push(Finish { job: id, started, at: self.now });
+            }
             self.events += 1;
             self.capacity_grew = true;
             self.is_dirty = true;
@@ -349,12 +356,19 @@ impl<'a> World<'a> {
         }
     }
 
+    /// The pool that a job would go to first.
+    fn home(&self, id: JobId) -> Option<usize> {
+        let class = self.classes.get(self.trace.jobs[id as usize].shape.0);
+        class.pools.first().map(|&pool| pool as usize)
+    }
+
     /// Tells strategies and the fragmentation statistics of an arrival.
     fn note_arrival(&mut self, id: JobId) {
         let job = &self.trace.jobs[id as usize];
         let class = self.classes.get(job.shape.0);
         let Some(&home) = class.pools.first() else { return };
         self.arrivals[home as usize].push(Arrival {
+            job: id,
             at: self.now,
             shape: job.shape,
             owner: job.owner,
@@ -476,8 +490,9 @@ impl<'a> World<'a> {
 
     /// Returns whether the provider refused a request.
     fn decide_pool(&mut self, pool: usize, need: &Need) -> bool {
-        let arrivals = std::mem::take(&mut self.arrivals[pool]);
-        let view = self.view(pool, need, &arrivals);
+        let mut arrivals = std::mem::take(&mut self.arrivals[pool]);
+        let mut finishes = std::mem::take(&mut self.finishes[pool]);
+        let view = self.view(pool, need, &arrivals, &finishes);
         let want = self.strategies[pool].want(&view);
         let fleet = &self.fleets[pool];
         let plan = settle(&view, &want, fleet.idle_since());
@@ -485,15 +500,25 @@ impl<'a> World<'a> {
             .next_idle_after(self.now - want.idle_timeout)
             .map(|since| since + want.idle_timeout);
         let grows_again = Some(fleet.backoff_until).filter(|&until| until > self.now);
-        self.arrivals[pool] = arrivals;
-        self.arrivals[pool].clear();
+        arrivals.clear();
+        finishes.clear();
+        (self.arrivals[pool], self.finishes[pool]) = (arrivals, finishes);
         let wakes = [Some(want.wake_at), next_expiry, grows_again];
         let future = wakes.into_iter().flatten().filter(|&at| at > self.now).min();
         self.wake_at = self.wake_at.min(future.unwrap_or(Timestamp::NEVER));
         self.carry_out(pool, plan)
     }
 
-    fn view<'v>(&self, pool: usize, need: &Need, arrivals: &'v [Arrival]) -> PoolView<'v> {
+    fn view<'v>(
+        &self,
+        pool: usize,
+        need: &Need,
+        arrivals: &'v [Arrival],
+        finishes: &'v [Finish],
+    ) -> PoolView<'v>
+    where
+        'a: 'v,
+    {
         let fleet = &self.fleets[pool];
         let need = need.pools[pool];
         PoolView {
@@ -512,6 +537,8 @@ impl<'a> World<'a> {
             spare_milli: need.spare_milli,
             spare_nodes: need.spare_nodes,
             arrivals,
+            finishes,
+            shapes: &self.trace.shapes,
             last_create: fleet.last_create,
         }
     }

@@ -1,0 +1,115 @@
+//! What a pool has taught so far: its events, and quantiles of the rise of demand by situation.
+//!
+//! Every minute of the last 14 days tells by how much demand rose in the lead time that followed; every
+//! six hours the quantiles are taken anew. A rise is used only once its lead time has passed.
+
+use super::PoolView;
+use crate::{
+    forecast::{
+        bins::{BURST_WINDOW, Calendar, Features, REPEAT_WINDOW},
+        events::{Event, Events},
+        labels::{Span, deltas},
+        quantile::Table,
+    },
+    model::{OwnerId, ShapeId},
+    time::{Millis, Timestamp},
+};
+use std::sync::Arc;
+
+/// How often the quantiles are taken anew.
+const REFIT: Millis = Millis::from_hours(6);
+
+/// Time that passes until a rise is noticed: one decision interval.
+const NOTICE: Millis = Millis::from_secs(15);
+
+/// Learns from the views of one pool.
+#[derive(Clone, Debug, Default)]
+pub struct Learner {
+    events: Option<Events>,
+    demand: i64,
+    table: Option<Arc<Table>>,
+    refit_at: Timestamp,
+}
+
+impl Learner {
+    /// Takes in a view; true if the quantiles are new.
+    pub fn observe(&mut self, view: &PoolView<'_>) -> bool {
+        self.note(view);
+        if view.now < self.refit_at {
+            return false;
+        }
+        self.refit(view);
+        true
+    }
+
+    /// The quantiles, once there are any.
+    pub const fn table(&self) -> Option<&Arc<Table>> {
+        self.table.as_ref()
+    }
+
+    /// The situation at an instant.
+    pub fn features(&self, now: Timestamp) -> Features {
+        let events = self.events.as_ref();
+        events.map_or_else(Features::default, |e| Features::at(e, now, Calendar::default()))
+    }
+
+    /// When the situation or the quantiles may change although nothing happens.
+    pub fn next_change(&self, now: Timestamp) -> Timestamp {
+        let next = self.events.as_ref().map(|events| next_change(events, now));
+        next.unwrap_or(Timestamp::NEVER).min(self.refit_at)
+    }
+
+    /// Notes what came, and what must have ended since for demand to be what it is. The first view
+    /// tells of nothing but the demand there is.
+    fn note(&mut self, view: &PoolView<'_>) {
+        let now_milli = view.demand_milli() as i64;
+        let Some(events) = &mut self.events else {
+            self.events = Some(Events::new(view.now, now_milli));
+            self.refit_at = view.now + REFIT;
+            self.demand = now_milli;
+            return;
+        };
+        let mut expected = self.demand;
+        for arrival in view.arrivals {
+            expected += arrival.gpu_milli as i64;
+            events.push(Event::arrival(
+                arrival.at,
+                arrival.gpu_milli,
+                arrival.shape,
+                arrival.owner,
+            ));
+        }
+        if expected > now_milli {
+            events.push(Event {
+                at: view.now,
+                arrived: Timestamp(i64::MIN),
+                milli: now_milli - expected,
+                shape: ShapeId(0),
+                owner: OwnerId(0),
+            });
+        }
+        self.demand = now_milli;
+    }
+
+    fn refit(&mut self, view: &PoolView<'_>) {
+        let Some(events) = &mut self.events else { return };
+        self.refit_at = view.now + REFIT;
+        events.forget(view.now);
+        let span = Span::recent(view.now, view.lead_time + NOTICE);
+        let labels = deltas(events, &span);
+        let count = labels.values.len();
+        let features =
+            Features::sweep(events, labels.first, labels.step, count, Calendar::default());
+        self.table = Table::fit(&features, &labels.values, None).map(Arc::new);
+    }
+}
+
+/// When the situation may change although nothing happens.
+pub(super) fn next_change(events: &Events, now: Timestamp) -> Timestamp {
+    let oldest = events.window(now - BURST_WINDOW, now).find(|event| event.is_arrival());
+    let burst_ends = oldest.map_or(Timestamp::NEVER, |event| event.at + BURST_WINDOW);
+    let newest = events.iter().next_back().filter(|event| event.at > now - REPEAT_WINDOW);
+    let repeat_ends = newest.map_or(Timestamp::NEVER, |event| event.at + REPEAT_WINDOW);
+    let next_hour = (now + Millis(1)).ceil_to(Millis::from_hours(1));
+    burst_ends.min(repeat_ends).min(next_hour)
+}
