@@ -4,9 +4,12 @@
 //! ([`settle`](settle::settle)) turns that into nodes to create and to remove. So two strategies differ
 //! in exactly what their names say, and creating and cancelling can never disagree.
 
+mod adaptive;
+mod candidate;
 mod ces;
 mod dsp;
 mod hourly_profile;
+mod job_log;
 mod learner;
 mod quantile;
 mod reactive;
@@ -15,6 +18,7 @@ mod spare;
 
 mod want;
 
+pub use adaptive::Adaptive;
 pub use ces::EnergySaver;
 pub use dsp::DigitalSignal;
 pub use hourly_profile::HourlyProfile;

@@ -100,7 +100,9 @@ fn run_policy(comparison: &Comparison<'_>, spec: &PolicySpec, meter: &Meter<'_>)
     if spec.is_clairvoyant() {
         return run_clairvoyant(comparison, spec, meter);
     }
-    let strategies = comparison.setup.pools.iter().filter_map(|_| spec.build()).collect();
+    let setup = comparison.setup;
+    let build = |pool| spec.build(pool, setup.placement);
+    let strategies = setup.pools.iter().filter_map(build).collect();
     Some(run_strategies(comparison, spec, strategies, meter))
 }
 

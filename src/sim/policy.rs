@@ -4,15 +4,18 @@
 
 mod knobs;
 
+use super::yardstick::KAPPAS;
 use crate::{
     config::closest,
     forecast::bins::Scheme,
+    model::Pool,
     strategy::{
-        ClusterAutoscaler, ConditionalQuantile, DigitalSignal, EnergySaver, FixedHeadroom,
-        Headroom, HourlyProfile, Hysteresis, IDLE_DEFAULT, Reactive, SpareRule, Strategy, Unit,
-        Watermark,
+        Adaptive, ClusterAutoscaler, ConditionalQuantile, DigitalSignal, EnergySaver,
+        FixedHeadroom, Headroom, HourlyProfile, Hysteresis, IDLE_DEFAULT, Reactive, SpareRule,
+        Strategy, Unit, Watermark,
     },
     time::Millis,
+    world::Placement,
 };
 use knobs::Knobs;
 use std::{fmt, str::FromStr};
@@ -48,6 +51,7 @@ enum Policy {
     Ces { buffer: u32, threshold: f64 },
     Dsp { idle: Millis },
     Quantile(SpareRule),
+    Adaptive { kappa: f64 },
     Clairvoyant,
 }
 
@@ -55,7 +59,7 @@ enum Policy {
 type Reader = fn(&mut Knobs<'_>) -> Result<Policy, String>;
 
 /// All policies by name, in the order of the default table.
-const POLICIES: [(&str, Reader); 11] = [
+const POLICIES: [(&str, Reader); 12] = [
     ("reactive", reactive),
     ("cluster-autoscaler", cluster_autoscaler),
     ("reactive-overcreate", overcreate),
@@ -66,6 +70,7 @@ const POLICIES: [(&str, Reader); 11] = [
     ("ces", ces),
     ("dsp", dsp),
     ("quantile", quantile),
+    ("adaptive", adaptive),
     ("clairvoyant", |_| Ok(Policy::Clairvoyant)),
 ];
 
@@ -91,6 +96,7 @@ impl PolicySpec {
     }
 
     /// The policies of a comma-separated list. A piece that is a knob belongs to the policy before it.
+    /// `adaptive` alone stands for one run at each kappa of the yardstick.
     pub fn list(text: &str) -> Result<Vec<Self>, PolicyError> {
         let mut specs: Vec<String> = Vec::new();
         for piece in text.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
@@ -98,6 +104,9 @@ impl PolicySpec {
                 Some(policy) if piece.contains('=') => {
                     policy.push(',');
                     policy.push_str(piece);
+                }
+                _ if piece == "adaptive" => {
+                    specs.extend(KAPPAS.map(|kappa| format!("adaptive@{kappa}")));
                 }
                 _ => specs.push(piece.to_owned()),
             }
@@ -126,7 +135,7 @@ impl PolicySpec {
     }
 
     /// A fresh strategy for one pool; `None` for the clairvoyant.
-    pub fn build(&self) -> Option<Box<dyn Strategy>> {
+    pub fn build(&self, pool: &Pool, placement: Placement) -> Option<Box<dyn Strategy>> {
         Some(match self.policy {
             Policy::Reactive { idle } => Box::new(Reactive::new(idle)),
             Policy::ReactiveOvercreate { idle } => Box::new(Reactive::overcreating(idle)),
@@ -139,6 +148,7 @@ impl PolicySpec {
             Policy::HourlyProfile { idle, buffer } => Box::new(HourlyProfile::new(idle, buffer)),
             Policy::Ces { buffer, threshold } => Box::new(EnergySaver::new(buffer, threshold)),
             Policy::Dsp { idle } => Box::new(DigitalSignal::new(idle)),
+            Policy::Adaptive { kappa } => Box::new(Adaptive::new(kappa, pool, placement)),
             Policy::Quantile(rule) => Box::new(ConditionalQuantile::new(rule)),
             Policy::Clairvoyant => return None,
         })
@@ -231,6 +241,11 @@ fn dsp(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     Ok(Policy::Dsp { idle: knobs.span("idle", IDLE_DEFAULT)? })
 }
 
+fn adaptive(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    let value = knobs.value("the cost of a waiting GPU-hour in GPU-hours, as in adaptive@20")?;
+    Ok(Policy::Adaptive { kappa: knobs::number(value)? })
+}
+
 /// Situations by name, for `by=`.
 const SCHEMES: [(&str, Scheme); 7] = [
     ("burst", Scheme::Burst),
@@ -276,6 +291,13 @@ mod tests {
     }
 
     #[test]
+    fn adaptive_alone_is_run_at_every_kappa() {
+        let list = PolicySpec::list("reactive,adaptive").unwrap();
+        let shown: Vec<String> = list.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["reactive", "adaptive@5", "adaptive@20", "adaptive@100"]);
+    }
+
+    #[test]
     fn headroom_is_in_gpus_or_whole_nodes() {
         let headroom = |text: &str| text.parse::<PolicySpec>().unwrap().policy;
         let idle = IDLE_DEFAULT;
@@ -307,6 +329,7 @@ mod tests {
         assert!(error("hysteresis,up=0.4").contains("below up=0.4"));
         assert!(error("headroom:many").contains("found `many`"));
         assert!(error("quantile:0.9,by=moon").contains("burst, hour, week-hour"));
+        assert!(error("adaptive@x").contains("found `x`"));
         assert!(error("quantile:1.5").contains("0 to 1"));
     }
 

@@ -1,4 +1,4 @@
-//! The pieces of `NAME[:VALUE][,KNOB=VALUE...]`, taken one by one.
+//! The pieces of `NAME[:VALUE][,KNOB=VALUE...]`, taken one by one; `NAME@VALUE` means the same.
 
 use crate::{
     config::{closest, parse_duration},
@@ -22,7 +22,7 @@ impl<'a> Knobs<'a> {
     pub(super) fn split(text: &'a str) -> Result<Self, String> {
         let mut pieces = text.split(',').map(str::trim);
         let head = pieces.next().unwrap_or_default();
-        let (name, value) = match head.split_once(':') {
+        let (name, value) = match head.split_once([':', '@']) {
             Some((name, value)) => (name, Some(value)),
             None => (head, None),
         };
@@ -69,9 +69,7 @@ impl<'a> Knobs<'a> {
     }
 
     pub(super) fn number(&mut self, name: &'static str, default: f64) -> Result<f64, String> {
-        let Some(text) = self.knob(name) else { return Ok(default) };
-        let number = text.parse::<f64>().ok().filter(|n| (0.0..=f64::from(MOST)).contains(n));
-        number.ok_or_else(|| format!("{name}: found `{text}`: write a number from 0 to {MOST}"))
+        self.knob(name).map_or(Ok(default), number)
     }
 
     /// One of several named values; the first is the default.
@@ -112,6 +110,12 @@ pub(super) fn share(text: &str, most: f64) -> Result<f64, String> {
     share.ok().filter(|share| (0.0..=most).contains(share)).ok_or_else(|| {
         format!("found `{text}`: write a share from 0 to {most}, such as 0.2 or 20%")
     })
+}
+
+/// A number that is not negative.
+pub(super) fn number(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| (0.0..=f64::from(MOST)).contains(n));
+    number.ok_or_else(|| format!("found `{text}`: write a number from 0 to {MOST}"))
 }
 
 /// A whole number of things; `shown` is what the user typed.

@@ -1,0 +1,113 @@
+//! The strategies a selector chooses from, and their replay on a pool's own past.
+
+use super::{
+    FixedHeadroom, Headroom, PoolView, Reactive, SpareRule, Strategy, Unit, Want, Watermark,
+    learner::next_change,
+};
+use crate::{
+    forecast::{
+        bins::{ACTIVE_WINDOW, Calendar, Features, Scheme},
+        events::{Event, Events},
+        quantile::Table,
+    },
+    time::{Millis, Timestamp},
+};
+use std::sync::Arc;
+
+/// The quantiles a pool had at each instant, oldest first: what a strategy could have known then.
+pub(super) type Timeline = Vec<(Timestamp, Arc<Table>)>;
+
+/// A strategy to choose from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Candidate {
+    Reactive { idle: Millis },
+    Headroom { nodes: u32, idle: Millis },
+    Watermark { share: f64, idle: Millis },
+    Quantile(SpareRule),
+}
+
+/// All candidates, a coarse grid: finer ones differ by less than a day's noise.
+pub(super) fn candidates() -> Vec<Candidate> {
+    let mins = Millis::from_mins;
+    let reactive =
+        [0, 5, 10, 30, 60, 120, 240].map(|idle| Candidate::Reactive { idle: mins(idle) });
+    let headroom = [1, 2, 4, 8].map(|nodes| Candidate::Headroom { nodes, idle: mins(10) });
+    let watermark = [0.05, 0.1, 0.2].map(|share| Candidate::Watermark { share, idle: mins(10) });
+    let mut all: Vec<Candidate> = reactive.into_iter().chain(headroom).chain(watermark).collect();
+    let mut add = |scheme, unit, levels: &[f64], idles: &[i64]| {
+        for &level in levels {
+            for &idle in idles {
+                let rule = SpareRule { level, scheme, unit, idle: mins(idle) };
+                all.push(Candidate::Quantile(rule));
+            }
+        }
+    };
+    add(Scheme::Burst, Unit::Nodes, &[0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99], &[5, 10, 30, 60]);
+    add(Scheme::Burst, Unit::Gpus, &[0.5, 0.8, 0.95, 0.99], &[5, 10, 30]);
+    add(Scheme::All, Unit::Nodes, &[0.7, 0.9, 0.95], &[10]);
+    add(Scheme::Hour, Unit::Nodes, &[0.7, 0.9, 0.95], &[10]);
+    all
+}
+
+impl Candidate {
+    /// A strategy that knows at each instant what `timeline` says was known then. Its zero lies `zero`
+    /// after the timeline's.
+    pub(super) fn replay(&self, timeline: &Arc<Timeline>, zero: Timestamp) -> Box<dyn Strategy> {
+        match *self {
+            Self::Reactive { idle } => Box::new(Reactive::new(idle)),
+            Self::Headroom { nodes, idle } => {
+                Box::new(FixedHeadroom::new(Headroom::Nodes(nodes), idle))
+            }
+            Self::Watermark { share, idle } => Box::new(Watermark::new(share, idle)),
+            Self::Quantile(rule) => Box::new(Replayed {
+                rule,
+                timeline: Arc::clone(timeline),
+                shift: zero - Timestamp::ZERO,
+                events: Events::bounded(Timestamp::ZERO, 0, ACTIVE_WINDOW, 1 << 16),
+            }),
+        }
+    }
+
+    /// What the candidate wants now.
+    pub(super) fn want(
+        &self,
+        table: Option<&Table>,
+        features: Features,
+        view: &PoolView<'_>,
+    ) -> Want {
+        match *self {
+            Self::Reactive { idle } => Want::nothing(idle),
+            Self::Headroom { nodes, idle } => Want { spare_nodes: nodes, ..Want::nothing(idle) },
+            Self::Watermark { share, idle } => Watermark::new(share, idle).want(view),
+            Self::Quantile(rule) => rule.want(table, &features, view),
+        }
+    }
+}
+
+/// A quantile rule with the quantiles of the past.
+struct Replayed {
+    rule: SpareRule,
+    timeline: Arc<Timeline>,
+    shift: Millis,
+    /// The last hour, for the situation.
+    events: Events,
+}
+
+impl Strategy for Replayed {
+    fn want(&mut self, view: &PoolView<'_>) -> Want {
+        for arrival in view.arrivals {
+            let (milli, shape, owner) = (arrival.gpu_milli, arrival.shape, arrival.owner);
+            self.events.push(Event::arrival(arrival.at, milli, shape, owner));
+        }
+        self.events.forget(view.now);
+        let then = view.now + self.shift;
+        let known = self.timeline.partition_point(|&(at, _)| at <= then);
+        let table = known.checked_sub(1).map(|last| self.timeline[last].1.as_ref());
+        let next_table =
+            self.timeline.get(known).map_or(Timestamp::NEVER, |&(at, _)| at - self.shift);
+        let calendar = Calendar { monday: Timestamp::ZERO - self.shift };
+        let features = Features::at(&self.events, view.now, calendar);
+        let wake_at = next_change(&self.events, view.now).min(next_table);
+        Want { wake_at, ..self.rule.want(table, &features, view) }
+    }
+}
