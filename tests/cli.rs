@@ -99,6 +99,7 @@ fn wrong_arguments_are_refused_with_what_to_do() {
     refused(&["simulate", "--trace", trace, "--placement", "worst"], &["best-fit, spread or fgd"]);
     refused(&["simulate", "no-such-scenario.yaml"], &["no-such-scenario.yaml"]);
     refused(&["simulate", "--trace", "no-such-trace.csv"], &["no-such-trace.csv"]);
+    refused(&["simulate", "--trace", trace, "--threads", "0"], &["1..=256"]);
     refused(&["simulat"], &["simulate"]);
 }
 

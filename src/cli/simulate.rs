@@ -97,8 +97,8 @@ pub(super) struct Args {
     #[arg(long, requires = "scenario")]
     check: bool,
     /// Threads to use [default: all cores]; the result is the same with any number
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
     #[command(flatten)]
     trace_flags: TraceFlags,
 }
@@ -123,7 +123,7 @@ struct Case {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
     if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+        rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
     }
     let case = read_case(args)?;
     let (report, pictures) = {
