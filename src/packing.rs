@@ -8,9 +8,6 @@ mod bins;
 mod part;
 mod room;
 
-pub use bins::{Bins, Checkpoint};
+pub use bins::Bins;
 pub use part::{Part, split};
 pub use room::{DeviceMask, Room};
-
-/// Most devices a node can have (a whole node of MIG slices has 56).
-pub const MAX_DEVICES: u32 = 128;

@@ -97,6 +97,11 @@ fn wrong_arguments_are_refused_with_what_to_do() {
     refused(&["simulate", "--trace", trace, "--pool", "a100"], &["NAME=GPUS[:MODEL]"]);
     refused(&["simulate", "--trace", trace, "--score-from", "99h"], &["nothing would be scored"]);
     refused(&["simulate", "--trace", trace, "--placement", "worst"], &["best-fit, spread or fgd"]);
+    let limits = ["--min-nodes", "3", "--max-nodes", "2"];
+    refused(&[&["simulate", "--trace", trace], &limits[..]].concat(), &["`default`", "3", "2"]);
+    let pools = ["--pool", "a=8", "--pool", "a=4"];
+    refused(&[&["simulate", "--trace", trace], &pools[..]].concat(), &["`a`", "twice"]);
+    refused(&["simulate", "--trace", trace, "--failure-rate", "1"], &["0.99"]);
     refused(&["simulate", "no-such-scenario.yaml"], &["no-such-scenario.yaml"]);
     refused(&["simulate", "--trace", "no-such-trace.csv"], &["no-such-trace.csv"]);
     refused(&["simulate", "--trace", trace, "--threads", "0"], &["1..=256"]);

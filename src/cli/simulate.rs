@@ -66,7 +66,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "CV", value_parser = values::variation)]
     lead_cv: Option<f64>,
     /// Share of node creations that fail
-    #[arg(long, value_name = "SHARE", value_parser = values::share)]
+    #[arg(long, value_name = "SHARE", value_parser = values::failure_rate)]
     failure_rate: Option<f64>,
     /// Nodes always kept, per pool
     #[arg(long, value_name = "N")]
@@ -184,6 +184,7 @@ fn read_case(args: &Args) -> anyhow::Result<Case> {
              or a trace (--trace FILE)"
         ),
     };
+    check_pools(&case.setup.pools)?;
     let (from, end) = (case.setup.score_from, case.setup.end);
     if from >= end {
         bail!(
@@ -307,6 +308,23 @@ fn with_supply(args: &Args, mut pools: Vec<Pool>) -> anyhow::Result<Vec<Pool>> {
         pools[place].supply = import::read_supply_file(Path::new(file), &Bar::new("reading"))?;
     }
     Ok(pools)
+}
+
+/// What single flags cannot see.
+fn check_pools(pools: &[Pool]) -> anyhow::Result<()> {
+    for (place, pool) in pools.iter().enumerate() {
+        let name = &pool.name;
+        if pools[..place].iter().any(|other| other.name == *name) {
+            bail!("pool `{name}` is there twice: rename one");
+        }
+        if let Some(max) = pool.max_nodes.filter(|&max| max < pool.min_nodes) {
+            let min = pool.min_nodes;
+            bail!(
+                "pool `{name}` has a minimum of {min} nodes and a maximum of {max}: lower the one or raise the other"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Flags that are about every pool.

@@ -2,7 +2,7 @@
 
 use crate::{
     config::parse_duration,
-    model::Pool,
+    model::{MAX_DEVICES, Pool},
     time::{Millis, Timestamp},
 };
 
@@ -67,19 +67,16 @@ pub(super) fn pool(text: &str) -> Result<Pool, String> {
 /// GPUs on one node.
 pub(super) fn gpus_per_node(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
-        Ok(gpus) if (1..=crate::packing::MAX_DEVICES).contains(&gpus) => Ok(gpus),
-        _ => Err(format!(
-            "`{text}` is not a number of GPUs per node (1 to {})",
-            crate::packing::MAX_DEVICES
-        )),
+        Ok(gpus) if (1..=MAX_DEVICES).contains(&gpus) => Ok(gpus),
+        _ => Err(format!("`{text}` is not a number of GPUs per node (1 to {MAX_DEVICES})")),
     }
 }
 
-/// A share between 0 and 1.
-pub(super) fn share(text: &str) -> Result<f64, String> {
+/// A share of creations that fail. If all did, a pool would ask for ever.
+pub(super) fn failure_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err(format!("`{text}` is not a share between 0 and 1")),
+        Ok(share) if (0.0..=0.99).contains(&share) => Ok(share),
+        _ => Err(format!("`{text}` is not a share between 0 and 0.99")),
     }
 }
 

@@ -3,6 +3,10 @@
 use super::NVIDIA_GPU;
 use crate::time::{Millis, Timestamp};
 
+/// Most devices a node can have (a whole node of MIG slices has 56): which of them a job shares is
+/// remembered in a mask of so many bits.
+pub const MAX_DEVICES: u32 = 128;
+
 /// A span that is fixed or drawn anew for each node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StageTime {

@@ -177,7 +177,20 @@ impl TraceBuilder {
         id
     }
 
-    /// Adds all jobs and counts of another trace.
+    /// A gang of its own, also where another of that name is known.
+    fn new_gang(&mut self, gang: &Gang) -> GangId {
+        let mut name = gang.name.clone();
+        for nth in 2.. {
+            if !self.gang_ids.contains_key(&name) {
+                break;
+            }
+            name = format!("{}#{nth}", gang.name);
+        }
+        self.gang(&name, gang.min_members)
+    }
+
+    /// Adds all jobs and counts of another trace. Owners of one name are one owner, but gangs of one
+    /// name stay apart: a number counts gangs in every trace anew.
     pub fn extend(&mut self, other: &Trace) {
         self.trace.rows += other.rows;
         for (&why, rows) in &other.skipped {
@@ -186,13 +199,13 @@ impl TraceBuilder {
         for (&what, rows) in &other.adjusted {
             *self.trace.adjusted.entry(what).or_default() += rows;
         }
+        let gangs: Vec<GangId> = other.gangs.iter().map(|gang| self.new_gang(gang)).collect();
         for job in &other.jobs {
-            let gang = other.gangs.get(job.gang.0 as usize);
             let job = Job {
                 shape: self.shape(other.shape(job)),
                 owner: self.owner(&other.owners[job.owner.0 as usize]),
                 kind: self.kind(&other.kinds[job.kind.0 as usize]),
-                gang: gang.map_or(GangId::NONE, |gang| self.gang(&gang.name, gang.min_members)),
+                gang: gangs.get(job.gang.0 as usize).copied().unwrap_or(GangId::NONE),
                 ..*job
             };
             self.push(job);
@@ -271,6 +284,25 @@ mod tests {
         reversed.reverse();
         assert_eq!(built(&rows), built(&reversed));
         assert_eq!(built(&rows).jobs[0].submit, Timestamp::ZERO);
+    }
+
+    #[test]
+    fn gangs_of_one_name_in_two_traces_are_two_gangs() {
+        let of_gang = || {
+            let mut builder = TraceBuilder::new();
+            let gang = builder.gang("1", 2);
+            let shape = builder.shape(&Shape::whole_gpus(1));
+            let (submit, duration) = (Timestamp::ZERO, Millis::from_secs(1));
+            let (owner, kind) = (OwnerId(0), KindId::NONE);
+            (0..2).for_each(|_| builder.push(Job { submit, duration, shape, owner, gang, kind }));
+            builder.build()
+        };
+        let mut both = TraceBuilder::new();
+        both.extend(&of_gang());
+        both.extend(&of_gang());
+        let both = both.build();
+        let members = |gang| both.jobs.iter().filter(|job| job.gang == GangId(gang)).count();
+        assert_eq!((both.gangs.len(), members(0), members(1)), (2, 2, 2));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! matters, nodes with equally many are interchangeable and a count per level is enough: a placement
 //! costs O(devices per node) however many nodes there are.
 
-use super::{Part, Room};
+use super::{DeviceMask, Part, Room};
 
 /// What is left on a set of nodes of one pool.
 #[derive(Clone, Debug)]
@@ -15,9 +15,12 @@ pub enum Bins {
     Rooms(Vec<Room>),
 }
 
-/// A state to fall back to when not all parts of a job find their place.
-#[derive(Debug)]
-pub struct Checkpoint(Bins);
+/// Where a part was placed, and what it takes to undo that.
+#[derive(Clone, Copy, Debug)]
+enum Spot {
+    Level(usize),
+    Room(usize, DeviceMask),
+}
 
 impl Bins {
     /// Adds `count` nodes like `node`.
@@ -32,48 +35,120 @@ impl Bins {
 
     /// Places all parts or none.
     pub fn place_all(&mut self, parts: &[Part]) -> bool {
-        if let [part] = parts {
-            return self.place(part);
-        }
-        let before = self.checkpoint();
-        for part in parts {
-            if !self.place(part) {
-                self.restore(before);
-                return false;
+        match parts {
+            [part] => self.place(part).is_some(),
+            _ => {
+                demand_milli(parts) <= self.free_milli()
+                    && self.place_or_grow(parts, None).is_some()
             }
         }
-        true
+    }
+
+    /// Places all parts or none, on up to `most` new nodes like `node` where nothing else is left.
+    /// Returns how many were added.
+    ///
+    /// A new node is taken last, since on no node more would be left over: adding it only when a part
+    /// fits nowhere else comes to the same as having had it from the start.
+    pub fn grow_for(&mut self, parts: &[Part], node: &Room, most: u32) -> Option<u32> {
+        self.place_or_grow(parts, Some((node, most)))
+    }
+
+    fn place_or_grow(&mut self, parts: &[Part], growth: Option<(&Room, u32)>) -> Option<u32> {
+        let (mut added, mut spots) = (0, Vec::with_capacity(parts.len()));
+        for part in parts {
+            let spot = self.place(part).or_else(|| {
+                let (node, _) = growth.filter(|&(_, most)| added < most)?;
+                self.add(node, 1);
+                added += 1;
+                self.place(part)
+            });
+            let Some(spot) = spot else {
+                self.undo(parts, &spots);
+                growth.inspect(|(node, _)| self.take_away(node, added));
+                return None;
+            };
+            spots.push(spot);
+        }
+        Some(added)
+    }
+
+    /// Places up to `count` equal parts; returns how many found a place.
+    ///
+    /// The node where the least is left over stays that until the part no longer fits there, so each
+    /// node is filled in turn.
+    pub fn place_many(&mut self, part: &Part, count: u32) -> u32 {
+        let Self::Rooms(rooms) = self else {
+            return (0..count).take_while(|_| self.place(part).is_some()).count() as u32;
+        };
+        let mut fitting: Vec<usize> =
+            (0..rooms.len()).filter(|&node| rooms[node].fits(part)).collect();
+        fitting.sort_by_key(|&node| rooms[node].free_milli);
+        let mut placed = 0;
+        for node in fitting {
+            while placed < count && rooms[node].fits(part) {
+                rooms[node].take(part);
+                placed += 1;
+            }
+        }
+        placed
+    }
+
+    /// How many equal parts would find a place, counted up to `most`.
+    pub fn count_fitting(&self, part: &Part, most: u32) -> u32 {
+        let (mut count, most) = (0u64, u64::from(most));
+        match self {
+            Self::Levels(levels) => {
+                for (&nodes, free) in levels.iter().zip(0u32..) {
+                    count += u64::from(nodes) * u64::from(free / part.devices);
+                }
+            }
+            Self::Rooms(rooms) => {
+                let mut rooms = rooms.iter().filter(|room| room.fits(part));
+                while let Some(room) = rooms.next().filter(|_| count < most) {
+                    count += u64::from(room.count_fitting(part));
+                }
+            }
+        }
+        count.min(most) as u32
     }
 
     /// Places a part where the least is left over.
-    pub fn place(&mut self, part: &Part) -> bool {
+    fn place(&mut self, part: &Part) -> Option<Spot> {
         match self {
             Self::Levels(levels) => {
                 let need = part.devices as usize;
-                let Some(level) = (need..levels.len()).find(|&level| levels[level] > 0) else {
-                    return false;
-                };
+                let level = (need..levels.len()).find(|&level| levels[level] > 0)?;
                 levels[level] -= 1;
                 levels[level - need] += 1;
-                true
+                Some(Spot::Level(level))
             }
             Self::Rooms(rooms) => {
-                let best = (0..rooms.len())
-                    .filter(|&node| rooms[node].fits(part))
-                    .min_by_key(|&node| rooms[node].free_milli);
-                best.map(|node| rooms[node].take(part)).is_some()
+                let fitting = (0..rooms.len()).filter(|&node| rooms[node].fits(part));
+                let node = fitting.min_by_key(|&node| rooms[node].free_milli)?;
+                Some(Spot::Room(node, rooms[node].take(part)))
             }
         }
     }
 
-    /// Remembers the state.
-    pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint(self.clone())
+    fn undo(&mut self, parts: &[Part], spots: &[Spot]) {
+        for (part, spot) in parts.iter().zip(spots).rev() {
+            match (&mut *self, *spot) {
+                (Self::Levels(levels), Spot::Level(level)) => {
+                    levels[level] += 1;
+                    levels[level - part.devices as usize] -= 1;
+                }
+                (Self::Rooms(rooms), Spot::Room(node, mask)) => rooms[node].give(part, mask),
+                _ => {}
+            }
+        }
     }
 
-    /// Goes back to a state.
-    pub fn restore(&mut self, before: Checkpoint) {
-        *self = before.0;
+    /// Undoes [`Bins::add`].
+    fn take_away(&mut self, node: &Room, count: u32) {
+        match self {
+            Self::Levels(levels) => levels[node.whole as usize] -= count,
+            Self::Rooms(rooms) => rooms.truncate(rooms.len() - count as usize),
+        }
     }
 
     /// Free thousandths of GPUs.
@@ -93,6 +168,10 @@ impl Bins {
             Self::Rooms(rooms) => rooms.iter().filter(|room| *room == node).count() as u32,
         }
     }
+}
+
+fn demand_milli(parts: &[Part]) -> u64 {
+    parts.iter().map(|part| u64::from(part.demand_milli())).sum()
 }
 
 #[cfg(test)]
@@ -117,6 +196,11 @@ mod tests {
         (levels, rooms)
     }
 
+    fn place_in_tightest(rooms: &mut [Room], part: &Part) -> bool {
+        let fitting = rooms.iter_mut().filter(|room| room.fits(part));
+        fitting.min_by_key(|room| room.free_milli).map(|room| room.take(part)).is_some()
+    }
+
     #[test]
     fn a_gang_is_placed_whole_or_not_at_all() {
         let (mut levels, _) = both(&[8, 4]);
@@ -127,7 +211,45 @@ mod tests {
         assert_eq!(levels.free_milli(), 0);
     }
 
+    #[test]
+    fn new_nodes_are_only_added_for_what_fits_nowhere_else() {
+        let (levels, rooms) = both(&[8, 3]);
+        let node = Room::empty_node(&Pool::new("p", 8), false);
+        for mut bins in [levels, rooms] {
+            let before = bins.free_milli();
+            assert_eq!(bins.grow_for(&[whole(8), whole(8), whole(8), whole(3)], &node, 1), None);
+            assert_eq!(bins.free_milli(), before);
+            assert_eq!(bins.grow_for(&[whole(8), whole(8), whole(8), whole(3)], &node, 9), Some(2));
+            assert_eq!(bins.free_milli(), 0);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn many_at_once_are_placed_as_one_by_one(
+            taken in prop::collection::vec(prop::collection::vec(1u16..1000, 0..6), 0..12),
+            (devices, milli) in (1u32..3, 1u16..=1000),
+            count in 0u32..40,
+        ) {
+            let node = Room::empty_node(&Pool::new("p", 4), true);
+            let mut rooms = vec![node.clone(); taken.len()];
+            for (room, shares) in rooms.iter_mut().zip(taken) {
+                for milli in shares {
+                    let share = Part { milli, ..whole(1) };
+                    if room.fits(&share) {
+                        room.take(&share);
+                    }
+                }
+            }
+            let part = Part { milli, ..whole(devices) };
+            let mut one_by_one = rooms.clone();
+            let placed = (0..count).take_while(|_| place_in_tightest(&mut one_by_one, &part)).count();
+            let mut at_once = Bins::Rooms(rooms);
+            prop_assert_eq!(at_once.place_many(&part, count) as usize, placed);
+            let Bins::Rooms(at_once) = at_once else { unreachable!() };
+            prop_assert_eq!(at_once, one_by_one);
+        }
+
         #[test]
         fn levels_and_rooms_agree(
             free in prop::collection::vec(0u32..=8, 0..12),

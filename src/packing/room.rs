@@ -48,6 +48,17 @@ impl Room {
         devices && self.cpu_milli >= part.cpu_milli && self.memory_mib >= part.memory_mib
     }
 
+    /// How many equal parts fit now.
+    pub fn count_fitting(&self, part: &Part) -> u32 {
+        let mut room = self.clone();
+        let mut count = 0;
+        while room.fits(part) {
+            room.take(part);
+            count += 1;
+        }
+        count
+    }
+
     /// Takes the part, which must fit. Shared devices: the tightest ones that fit, then the lowest.
     pub fn take(&mut self, part: &Part) -> DeviceMask {
         debug_assert!(self.fits(part), "taken without fitting");

@@ -140,11 +140,15 @@ impl Levels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{GangId, KindId, Pool, TraceBuilder};
+    use crate::model::{GangId, KindId, Pool, StageTime, TraceBuilder};
 
     const BOOT: i64 = 540;
 
     fn bound(score_from: i64, end: i64, jobs: &[(i64, i64, u32)]) -> f64 {
+        bound_with_boot(score_from, end, jobs, BOOT)
+    }
+
+    fn bound_with_boot(score_from: i64, end: i64, jobs: &[(i64, i64, u32)], boot: i64) -> f64 {
         let mut builder = TraceBuilder::new();
         for &(submit, duration, gpus) in jobs {
             let job = Job {
@@ -157,8 +161,11 @@ mod tests {
             };
             builder.push(job);
         }
+        let mut pool = Pool::new("p", 8);
+        pool.lead_time.provisioning = StageTime::fixed(Millis::from_secs(boot));
+        pool.lead_time.warm_up = StageTime::fixed(Millis::ZERO);
         let setup = Setup {
-            pools: vec![Pool::new("p", 8)],
+            pools: vec![pool],
             placement: crate::world::Placement::BestFit,
             decision_every: Setup::DECISION_EVERY,
             seed: 1,
@@ -201,5 +208,43 @@ mod tests {
     #[test]
     fn a_job_that_follows_at_once_is_no_gap() {
         assert_secs(bound(0, 10_000, &[(1000, 600, 8), (1600, 600, 8)]), BOOT + 1200);
+    }
+
+    /// The cheapest of all ways to switch nodes on and off second by second so that none is missing:
+    /// `best[x]` is the least paid so far with `x` nodes on. A node that comes on pays the part of its
+    /// boot that lies in the window.
+    fn cheapest_schedule(score_from: i64, end: i64, jobs: &[(i64, i64, u32)], boot: i64) -> i64 {
+        let needed = |t: i64| {
+            let runs =
+                jobs.iter().filter(|&&(submit, length, _)| (submit..submit + length).contains(&t));
+            runs.map(|&(.., gpus)| gpus).sum::<u32>().div_ceil(8) as usize
+        };
+        let most = jobs.iter().map(|&(.., gpus)| gpus).sum::<u32>().div_ceil(8) as usize;
+        let mut best = vec![0; most + 1];
+        for t in score_from..end {
+            let price = boot.min(t - score_from);
+            let least_to = |to: usize| {
+                (0..=most)
+                    .map(|from| best[from] + to.saturating_sub(from) as i64 * price)
+                    .min()
+                    .unwrap()
+            };
+            best = (0..=most)
+                .map(|on| if on < needed(t) { i64::MAX / 4 } else { least_to(on) + on as i64 })
+                .collect();
+        }
+        best.into_iter().min().unwrap()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_schedule_of_nodes_is_cheaper_and_one_costs_just_that(
+            jobs in proptest::collection::vec((0i64..40, 1i64..20, 1u32..20), 1..6),
+            from in 0i64..20, length in 1i64..50, boot in 0i64..12,
+        ) {
+            let end = from + length;
+            let found = bound_with_boot(from, end, &jobs, boot);
+            assert_secs(found, cheapest_schedule(from, end, &jobs, boot));
+        }
     }
 }

@@ -39,8 +39,9 @@ pub(super) struct Fleet {
     pub(super) is_simple: bool,
     pub(super) empty_node: Room,
     nodes: BTreeMap<NodeId, Node>,
-    /// `by_free[f]`: usable nodes with `f` devices free, parts of devices rounded up.
-    pub(super) by_free: Vec<BTreeSet<NodeId>>,
+    /// `by_free[f]`: usable nodes with `f` devices free, parts of devices rounded up; within a level
+    /// by free thousandths, then by age.
+    pub(super) by_free: Vec<BTreeSet<(u32, NodeId)>>,
     idle: BTreeSet<(Timestamp, NodeId)>,
     pub(super) provisioning: u32,
     pub(super) warming: u32,
@@ -53,6 +54,8 @@ pub(super) struct Fleet {
     lead_rng: ChaCha8Rng,
     failure_rng: ChaCha8Rng,
     pub(super) totals: PoolTotals,
+    /// Usable nodes that have got room since the last [`Fleet::forget_grown`].
+    grown: BTreeSet<NodeId>,
 }
 
 /// A node that was asked for, with the instants of its next stages.
@@ -88,6 +91,7 @@ impl Fleet {
             lead_rng: stream(0),
             failure_rng: stream(1),
             totals: PoolTotals::default(),
+            grown: BTreeSet::new(),
         }
     }
 
@@ -121,6 +125,27 @@ impl Fleet {
     /// What a usable node has left.
     pub(super) fn room(&self, id: NodeId) -> &Room {
         &self.nodes[&id].room
+    }
+
+    /// Whether parts that fitted nowhere at the last look may fit now. A quick answer: `true` may
+    /// be wrong.
+    pub(super) fn may_fit_now(&self, parts: &[Part]) -> bool {
+        match parts {
+            [part] if !self.is_simple => self.grown.iter().any(|id| self.room(*id).fits(part)),
+            _ => true,
+        }
+    }
+
+    /// What waits has been looked at.
+    pub(super) fn forget_grown(&mut self) {
+        self.grown.clear();
+    }
+
+    fn note_grown(&mut self, id: NodeId) {
+        // Where all nodes are alike, finding one is as quick as this.
+        if !self.is_simple {
+            self.grown.insert(id);
+        }
     }
 
     /// Can new nodes be asked for at all?
@@ -183,17 +208,20 @@ impl Fleet {
     fn insert(&mut self, id: NodeId, now: Timestamp) {
         let room = self.empty_node.clone();
         self.free_milli += u64::from(room.free_milli);
-        self.by_free[level(&room)].insert(id);
+        self.by_free[level(room.free_milli)].insert((room.free_milli, id));
         self.idle.insert((now, id));
         self.nodes.insert(id, Node { room, running_jobs: 0, idle_since: now });
+        self.note_grown(id);
     }
 
     /// Takes the node idle longest out of service.
     pub(super) fn drain_idlest(&mut self) -> Option<NodeId> {
         let (_, id) = self.idle.pop_first()?;
         let node = self.nodes.remove(&id)?;
-        self.by_free[level(&node.room)].remove(&id);
-        self.free_milli -= u64::from(node.room.free_milli);
+        let free = node.room.free_milli;
+        self.by_free[level(free)].remove(&(free, id));
+        self.grown.remove(&id);
+        self.free_milli -= u64::from(free);
         self.draining += 1;
         Some(id)
     }
@@ -213,6 +241,7 @@ impl Fleet {
     pub(super) fn give(&mut self, id: NodeId, part: &Part, mask: DeviceMask, now: Timestamp) {
         self.change(id, |node, _| node.idle_since = now);
         self.undo_take(id, part, mask);
+        self.note_grown(id);
     }
 
     /// As if the part had never been taken.
@@ -233,12 +262,12 @@ impl Fleet {
         change: impl FnOnce(&mut Node, &mut BTreeSet<(Timestamp, NodeId)>) -> T,
     ) -> T {
         let node = self.nodes.get_mut(&id).expect("jobs run on usable nodes only");
-        let (old_level, old_free) = (level(&node.room), node.room.free_milli);
+        let old_free = node.room.free_milli;
         let result = change(node, &mut self.idle);
-        let (new_level, new_free) = (level(&node.room), node.room.free_milli);
-        if old_level != new_level {
-            self.by_free[old_level].remove(&id);
-            self.by_free[new_level].insert(id);
+        let new_free = node.room.free_milli;
+        if old_free != new_free {
+            self.by_free[level(old_free)].remove(&(old_free, id));
+            self.by_free[level(new_free)].insert((new_free, id));
         }
         self.free_milli = self.free_milli + u64::from(new_free) - u64::from(old_free);
         self.running_milli = self.running_milli + u64::from(old_free) - u64::from(new_free);
@@ -251,6 +280,6 @@ impl Fleet {
 }
 
 /// Place of a node in the index.
-fn level(room: &Room) -> usize {
-    room.free_milli.div_ceil(1000) as usize
+fn level(free_milli: u32) -> usize {
+    free_milli.div_ceil(1000) as usize
 }

@@ -108,24 +108,16 @@ pub(super) fn find(
 /// Nodes of a level that need looking at: one where all are alike, else all.
 fn candidates(fleet: &Fleet, level: usize) -> impl Iterator<Item = NodeId> {
     let count = if fleet.is_simple { 1 } else { usize::MAX };
-    fleet.by_free[level].iter().copied().take(count)
+    fleet.by_free[level].iter().map(|&(_, node)| node).take(count)
 }
 
 fn best_in(fleet: &Fleet, level: usize, part: &Part) -> Option<NodeId> {
-    if fleet.is_simple {
-        return fleet.by_free[level].first().copied();
-    }
-    candidates(fleet, level)
-        .filter(|&node| fleet.room(node).fits(part))
-        .min_by_key(|&node| (fleet.room(node).free_milli, node))
+    candidates(fleet, level).find(|&node| fleet.is_simple || fleet.room(node).fits(part))
 }
 
 fn roomiest(fleet: &Fleet, level: usize, part: &Part) -> Option<NodeId> {
-    if fleet.is_simple {
-        return fleet.by_free[level].first().copied();
-    }
     candidates(fleet, level)
-        .filter(|&node| fleet.room(node).fits(part))
+        .filter(|&node| fleet.is_simple || fleet.room(node).fits(part))
         .min_by_key(|&node| (Reverse(fleet.room(node).free_milli), node))
 }
 
@@ -136,7 +128,7 @@ pub(super) fn seat_all(
     jobs: usize,
     find: impl Fn(&Fleet, &Part) -> Option<NodeId>,
 ) -> Option<SmallVec<[Seats; 1]>> {
-    if !could_fit(fleet, parts) {
+    if !has_whole_nodes(fleet, parts) {
         return None;
     }
     let mut seats: SmallVec<[Seats; 1]> = smallvec![Seats::new(); jobs];
@@ -151,13 +143,12 @@ pub(super) fn seat_all(
     Some(seats)
 }
 
-/// A quick look at sums before anything is moved.
-fn could_fit(fleet: &Fleet, parts: &[(u32, Part)]) -> bool {
+/// A quick look before anything is moved.
+fn has_whole_nodes(fleet: &Fleet, parts: &[(u32, Part)]) -> bool {
     let whole_nodes = parts
         .iter()
         .take_while(|(_, part)| part.devices == fleet.pool.gpus_per_node && part.is_whole());
-    let demand: u64 = parts.iter().map(|(_, part)| u64::from(part.demand_milli())).sum();
-    demand <= fleet.free_milli && whole_nodes.count() <= fleet.idle_count() as usize
+    whole_nodes.count() <= fleet.idle_count() as usize
 }
 
 /// Undoes a seating that was not completed. Nodes that were idle are idle since the same instant as

@@ -27,7 +27,7 @@ pub(super) struct Line {
 #[derive(Debug, Default)]
 struct Forming {
     members: Vec<JobId>,
-    /// It started once; later members go on their own.
+    /// It has started, or ran already at second 0; later members go on their own.
     is_open: bool,
 }
 
@@ -49,10 +49,16 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(trace: &Trace, score_from: Timestamp) -> Self {
+        let mut forming: Vec<_> = trace.gangs.iter().map(|_| Forming::default()).collect();
+        for job in trace.jobs.iter().filter(|job| job.is_preexisting()) {
+            if let Some(gang) = forming.get_mut(job.gang.0 as usize) {
+                gang.is_open = true;
+            }
+        }
         Self {
             lines: Vec::new(),
             active: BTreeSet::new(),
-            forming: trace.gangs.iter().map(|_| Forming::default()).collect(),
+            forming,
             gangs: BTreeMap::new(),
             waiting_milli: 0,
             forming_scored_milli: 0,
@@ -116,7 +122,8 @@ impl Queue {
     }
 
     fn scored(&self, job: &Job, trace: &Trace) -> u64 {
-        if job.submit >= self.score_from { trace.shape(job).demand_milli() } else { 0 }
+        let is_scored = job.submit >= self.score_from && !job.is_preexisting();
+        if is_scored { trace.shape(job).demand_milli() } else { 0 }
     }
 
     fn join(&mut self, class: ClassId, first: JobId, scored_milli: u64) {

@@ -9,11 +9,11 @@ use super::{
     placement::{Seats, Typical, find, seat_all},
     queue::{JobId, Queue},
     series::{Level, Recorder},
-    setup::Setup,
+    setup::{Placement, Setup},
 };
 use crate::{
     model::{Shape, Trace},
-    packing::{Part, split},
+    packing::split,
     strategy::{
         Arrival, Finish, PoolView, Strategy, Timers,
         settle::{Plan, settle},
@@ -168,16 +168,14 @@ impl<'a> World<'a> {
             return;
         }
         for pool in self.classes.get(class).pools.clone() {
-            let most = self.classes.get(class).bare_parts[pool as usize].len();
-            for _ in 0..most {
-                let fleet = &self.fleets[pool as usize];
-                if fleet.pool.max_nodes.is_some_and(|max| fleet.alive() >= max) {
-                    break;
-                }
+            let fleet = &self.fleets[pool as usize];
+            let parts = &self.classes.get(class).bare_parts[pool as usize];
+            let Some(nodes) = need::new_nodes_for(fleet, parts) else { continue };
+            for _ in 0..nodes {
                 self.add_existing_node(pool as usize);
-                if self.try_start(class, &[id]) {
-                    return;
-                }
+            }
+            if self.try_start(class, &[id]) {
+                return;
             }
         }
         self.submit(id);
@@ -395,13 +393,12 @@ impl<'a> World<'a> {
     /// Starts what fits, by priority, submit time and id. Without new capacity only newcomers can fit;
     /// and if the first unit of a class does not fit, no other of its class does.
     fn schedule(&mut self) {
-        if self.queue.is_empty() {
+        let mut tried = std::mem::take(&mut self.fresh);
+        if self.capacity_grew {
+            tried.extend(self.queue.active.iter().filter(|&&class| self.may_fit_now(class)));
             self.capacity_grew = false;
-            return;
+            self.fleets.iter_mut().for_each(Fleet::forget_grown);
         }
-        let fresh = std::mem::take(&mut self.fresh);
-        let tried = if self.capacity_grew { self.queue.active.clone() } else { fresh };
-        self.capacity_grew = false;
         let mut heads: BinaryHeap<_> =
             tried.into_iter().filter_map(|class| self.head(class)).collect();
         while let Some(Reverse((_, first, class))) = heads.pop() {
@@ -409,6 +406,12 @@ impl<'a> World<'a> {
                 heads.extend(self.head(class));
             }
         }
+    }
+
+    fn may_fit_now(&self, class: ClassId) -> bool {
+        let class = self.classes.get(class);
+        let parts = |pool: u32| &class.bare_parts[pool as usize];
+        class.pools.iter().any(|&pool| self.fleets[pool as usize].may_fit_now(parts(pool)))
     }
 
     /// The first unit of a class, in the order in which units are tried.
@@ -443,10 +446,26 @@ impl<'a> World<'a> {
     fn seat(&mut self, class: ClassId, jobs: usize) -> Option<(u32, SmallVec<[Seats; 1]>)> {
         let class = self.classes.get(class);
         let (placement, typical) = (self.setup.placement, &self.typical);
-        let choose = |fleet: &Fleet, part: &Part| find(fleet, part, placement, typical);
         class.pools.iter().find_map(|&pool| {
             let parts = &class.parts[pool as usize];
-            Some((pool, seat_all(&mut self.fleets[pool as usize], parts, jobs, choose)?))
+            let fleet = &mut self.fleets[pool as usize];
+            if fleet.free_milli < class.demand_milli {
+                return None;
+            }
+            let mut seat = |placement| {
+                seat_all(fleet, parts, jobs, |fleet, part| find(fleet, part, placement, typical))
+            };
+            // Parts of different sizes may fit tightly although they do not fit as preferred. The need
+            // is packed tightly, so nobody would ask for the node that the preference lacks.
+            let is_mixed = parts.iter().any(|(_, part)| *part != parts[0].1);
+            let seats = seat(placement).or_else(|| {
+                if is_mixed && placement != Placement::BestFit {
+                    seat(Placement::BestFit)
+                } else {
+                    None
+                }
+            })?;
+            Some((pool, seats))
         })
     }
 

@@ -5,15 +5,13 @@ use crate::{
         quantity::{parse_mib, parse_milli_cpu},
         reader::{Field, Fields},
     },
-    model::{LeadTime, Pool, StageTime, SupplyLimit},
+    model::{LeadTime, MAX_DEVICES, Pool, StageTime, SupplyLimit},
     time::{Millis, Timestamp},
 };
 
 pub(super) const CPU: &str = "a CPU quantity such as 64 or 500m";
 pub(super) const MEMORY: &str = "a memory quantity such as 512Gi";
 
-/// Most devices of a node: MIG slices of the largest machines stay well below.
-const MOST_GPUS: u32 = 1024;
 /// Most nodes of a pool that can be asked for.
 const MOST_NODES: u32 = 1_000_000;
 
@@ -32,7 +30,7 @@ pub(super) fn read_all(list: &Field<'_>) -> Vec<Pool> {
 fn read(field: &Field<'_>) -> Pool {
     let fields = field.fields();
     let name = fields.need("name").map_or_else(String::new, |f| f.text());
-    let gpus = fields.get("gpusPerNode").map_or(8, |f| f.integer(1..=MOST_GPUS));
+    let gpus = fields.get("gpusPerNode").map_or(8, |f| f.integer(1..=MAX_DEVICES));
     let base = Pool::new(name, gpus);
     let min_nodes = fields.get("minNodes").map_or(0, |f| f.integer(0..=MOST_NODES));
     let pool = Pool {

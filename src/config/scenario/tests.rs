@@ -91,6 +91,15 @@ fn all_problems_are_told_at_once_with_line_and_field() {
 }
 
 #[test]
+fn a_node_has_no_more_devices_than_can_be_told_apart() {
+    assert_eq!(ok(&with("", ", gpusPerNode: 128")).pools[0].gpus_per_node, model::MAX_DEVICES);
+    assert_eq!(
+        told(&with("", ", gpusPerNode: 129")),
+        ["x.yaml:3: pools[0].gpusPerNode: must be a whole number from 1 to 128, got 129"]
+    );
+}
+
+#[test]
 fn an_empty_file_is_told_what_it_needs() {
     let lines = told("description: nothing\n");
     assert_eq!(lines.len(), 3, "{lines:?}");

@@ -11,7 +11,7 @@ use super::jobs::models;
 use super::life::{self, Lives};
 use super::table::{Row, Table};
 use super::{Origin, Source};
-use crate::model::{Job, NVIDIA_GPU, Pool, Shape, SkipReason, TraceBuilder};
+use crate::model::{Job, MAX_DEVICES, NVIDIA_GPU, Pool, Shape, SkipReason, TraceBuilder};
 use crate::sim::watch::Watch;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -86,7 +86,8 @@ pub fn read_nodes(path: &Path, watch: &dyn Watch) -> Result<Vec<Pool>, ImportErr
     let (cpu, memory) = (table.need("cpu_milli")?, table.need("memory_mib")?);
     let mut counts: BTreeMap<(String, u32, u32, u32), u32> = BTreeMap::new();
     while let Some(row) = table.next_row(watch)? {
-        let gpus = row.integer(gpus, 0..=1024, "the number of GPUs of a node")? as u32;
+        let gpus =
+            row.integer(gpus, 0..=i64::from(MAX_DEVICES), "the number of GPUs of a node")? as u32;
         let cpu = amount(&row, Some(cpu), 1.0, "the milli-CPU of a node")?;
         let memory = amount(&row, Some(memory), 1.0, "the MiB of a node")?;
         if gpus > 0 {
