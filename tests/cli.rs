@@ -176,6 +176,19 @@ fn recorded_supply_delays_a_node_and_a_node_list_makes_pools() {
 }
 
 #[test]
+fn several_pools_stand_after_commas() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = small_trace(folder.path());
+    let fixed = ["simulate", "--trace", trace.to_str().unwrap(), "--output", "json"];
+    let flags = ["--policy", "reactive", "--pool", "a100=8:A100,t4=4:T4"];
+    let output = prewarm(&[&fixed[..], &flags[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["settings"]["pools"][0]["name"], "a100");
+    assert_eq!(report["settings"]["pools"][1]["gpu_model"], "T4");
+}
+
+#[test]
 fn the_page_is_written_and_its_path_is_the_last_line() {
     let folder = tempfile::tempdir().unwrap();
     let trace = small_trace(folder.path());

@@ -125,7 +125,7 @@ fn two_pools() -> impl Strategy<Value = Setup> {
         )
     };
     let model = |mut pool: Pool| {
-        pool.gpu_model = "A100".to_owned();
+        "A100".clone_into(&mut pool.gpu_model);
         pool
     };
     let grid = prop_oneof![3 => Just(10_000i64), 1 => Just(0i64)];
@@ -153,7 +153,7 @@ fn wants() -> impl Strategy<Value = Fixed> {
 }
 
 /// Gangs need the rows they have: one that is never complete waits for ever, rightly.
-fn complete_gangs(rows: Vec<Row>) -> Vec<Row> {
+fn complete_gangs(rows: &[Row]) -> Vec<Row> {
     let members =
         |name: &str| rows.iter().filter(|row| row.gang.is_some_and(|(of, _)| of == name)).count();
     let complete = |row: &Row| Row {
@@ -190,7 +190,7 @@ proptest! {
     fn nobody_waits_for_ever_where_nodes_can_be_had(
         rows in many_kinds_of_rows(), want in wants(), setup in two_pools(),
     ) {
-        let trace = trace(&complete_gangs(rows));
+        let trace = trace(&complete_gangs(&rows));
         let mut setup = setup;
         for pool in &mut setup.pools {
             (pool.max_nodes, pool.cpu_milli) = (None, pool.cpu_milli.map(|cpu| cpu * 10));

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 Examples:
   prewarm simulate simulations/monday-morning.yaml --report report.html
   prewarm simulate --trace jobs.csv.gz --policy reactive,watermark:0.2,idle=30m
-  prewarm simulate --trace jobs.csv --pool a100=8:A100 --pool t4=4:T4 --output json")]
+  prewarm simulate --trace jobs.csv --pool a100=8:A100,t4=4:T4 --output json")]
 pub(super) struct Args {
     /// Scenario file (YAML)
     scenario: Option<PathBuf>,
@@ -43,8 +43,8 @@ pub(super) struct Args {
     /// Policies in the order of the report; knobs follow their policy: watermark:0.2,idle=30m
     #[arg(long, value_name = "LIST")]
     policy: Vec<String>,
-    /// A pool, `NAME=GPUS` or `NAME=GPUS:MODEL`, in order of preference; may be repeated
-    #[arg(long, value_name = "POOL", value_parser = values::pool)]
+    /// Pools `NAME=GPUS` or `NAME=GPUS:MODEL`, in order of preference: a100=8:A100,t4=4:T4
+    #[arg(long, value_name = "LIST", value_parser = values::pool, value_delimiter = ',')]
     pool: Vec<Pool>,
     /// Pools of fixed size from a list of nodes (`sn,cpu_milli,memory_mib,gpu,model`)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pool", "gpus_per_node"])]
