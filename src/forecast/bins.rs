@@ -13,6 +13,7 @@ use crate::{
     model::OwnerId,
     time::{Millis, Timestamp},
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Arrivals this recent make a burst.
@@ -27,7 +28,7 @@ const BURST_FROM: [u64; 5] = [1, 3, 8, 16, 32];
 const DAY: i64 = 24 * 3_600_000;
 
 /// Where days and weeks begin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calendar {
     /// Any Monday at 00:00 of the local time.
     pub monday: Timestamp,
@@ -43,7 +44,9 @@ impl Calendar {
 }
 
 /// What owners are doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Activity {
     /// Nobody submitted in the last hour.
     #[default]
@@ -55,7 +58,7 @@ pub enum Activity {
 }
 
 /// The situation at an instant. Unknown owners count as one owner.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Features {
     /// Level of the GPUs that came in the last 10 minutes, 0..6.
     pub burst: u8,
@@ -140,7 +143,7 @@ impl<'a> Recent<std::iter::Peekable<std::collections::vec_deque::Iter<'a, Event>
 }
 
 /// A way to tell situations apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Scheme {
     /// All instants alike.
     All,

@@ -19,6 +19,7 @@ use super::{
     labels::{Outcome, STEP},
 };
 use crate::time::{Millis, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Step of the level per independent label. Twice as much follows faster and is as much noisier.
@@ -29,7 +30,7 @@ pub const ETA: f64 = 0.05;
 pub const ALPHA: (f64, f64) = (0.001, 0.5);
 
 /// How bounds are corrected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// By asking for another quantile.
     Level,
@@ -38,7 +39,7 @@ pub enum Method {
 }
 
 /// What is promised.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Promise {
     /// Share of forecasts that shall hold, 0..1.
     pub level: f64,
@@ -60,7 +61,7 @@ impl Promise {
 }
 
 /// A forecast whose label is not known yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issued {
     /// When it was made.
     pub at: Timestamp,
@@ -69,7 +70,7 @@ pub struct Issued {
 }
 
 /// What has been learned. Plain data of bounded size.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Level in use is 1 - alpha.
     pub alpha: f64,
@@ -84,7 +85,7 @@ pub struct State {
 }
 
 /// Keeps one promise of one way of forecasting.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibrator {
     promise: Promise,
     state: State,

@@ -12,6 +12,7 @@
 
 use super::labels::Outcome;
 use crate::time::{Millis, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Hours kept.
@@ -22,7 +23,7 @@ const HOUR: i64 = 3_600_000;
 pub const MIN_EFFECTIVE: f64 = 12.0;
 
 /// Sums over some forecasts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Forecasts whose label is known.
     pub labels: u32,
@@ -83,7 +84,7 @@ fn share(part: f64, of: f64) -> Option<f64> {
 }
 
 /// What the last day says about a promise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Alarm {
     /// Nothing that chance does not explain.
     Quiet,
@@ -94,7 +95,7 @@ pub enum Alarm {
 }
 
 /// Tallies of the last 24 hours. Plain data of bounded size.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// (hour since zero, tally), oldest first; at most 25.
     pub hours: VecDeque<(i64, Tally)>,

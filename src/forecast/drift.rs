@@ -12,6 +12,8 @@
 
 use crate::time::{Millis, Timestamp};
 
+use serde::{Deserialize, Serialize};
+
 /// Width of the intervals in which arrivals are counted.
 pub const INTERVAL: Millis = Millis::from_mins(10);
 /// Tolerance a value: changes of the rate below 5 % are none.
@@ -20,7 +22,7 @@ pub const DELTA: f64 = 0.05;
 pub const LAMBDA: f64 = 25.0;
 
 /// Which way the rate went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shift {
     /// More arrivals than before.
     Up,
@@ -29,7 +31,7 @@ pub enum Shift {
 }
 
 /// The test, both ways at once. Plain data of fixed size.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PageHinkley {
     /// Values since the last alarm.
     pub values: u32,
@@ -62,7 +64,7 @@ impl PageHinkley {
 }
 
 /// Counts arrivals into intervals and asks the test whenever one is over.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// The test.
     pub test: PageHinkley,

@@ -12,6 +12,7 @@ use crate::{
     model::{OwnerId, ShapeId},
     time::{Millis, Timestamp},
 };
+use serde::{Deserialize, Serialize};
 use std::collections::{VecDeque, vec_deque};
 
 /// How long events are kept: two of the windows of 14 days that quantiles are taken from.
@@ -22,7 +23,7 @@ pub const KEEP: Millis = Millis::from_hours(28 * 24);
 pub const MOST: usize = 1 << 18;
 
 /// One change of demand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When it happened.
     pub at: Timestamp,
@@ -55,7 +56,7 @@ impl Event {
 }
 
 /// The events of one pool, ordered by time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Events {
     ring: VecDeque<Event>,
     keep: Millis,

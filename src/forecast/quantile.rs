@@ -11,6 +11,8 @@
 
 use super::bins::{Features, Scheme};
 
+use serde::{Deserialize, Serialize};
+
 /// Levels of the table in thousandths; the last is the largest value seen.
 pub const LEVELS: [u32; 8] = [500, 700, 800, 900, 950, 980, 990, 1000];
 
@@ -43,7 +45,7 @@ impl<'a> Prior<'a> {
 }
 
 /// Quantiles per bin. Plain data of fixed size.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// One row per bin of all schemes, in the order of [`Scheme::offset`].
     pub rows: Vec<Row>,

@@ -17,8 +17,10 @@ use super::{
 };
 use crate::time::{Millis, Timestamp};
 
+use serde::{Deserialize, Serialize};
+
 /// Where a node on its way is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Stage {
     /// Requested, not Ready yet; the age counts from the request.
     Provisioning,
@@ -27,7 +29,7 @@ pub enum Stage {
 }
 
 /// Medians believed before any node was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeadTimePrior {
     /// Request to node ready.
     pub provisioning: Millis,

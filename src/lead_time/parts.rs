@@ -6,8 +6,10 @@ use super::{failures::Failures, grid::BINS, stage_table::StageTable};
 use crate::time::Timestamp;
 use thiserror::Error;
 
+use serde::{Deserialize, Serialize};
+
 /// The learned state of a pool.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeadTimeParts {
     /// Request to node ready.
     pub provisioning: StageParts,
@@ -16,7 +18,7 @@ pub struct LeadTimeParts {
 }
 
 /// The learned state of one stage.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageParts {
     /// The instant for which the masses hold; `None` = nothing was seen.
     pub as_of: Option<Timestamp>,

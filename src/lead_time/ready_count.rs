@@ -4,11 +4,13 @@
 //! that hold less than 1e-15 are cut as it grows, so that the work is `n x sqrt(n)` rather than `n x n`.
 //! The error of a probability is below `1e-14 x n`.
 
+use serde::{Deserialize, Serialize};
+
 /// Tails lighter than this are cut.
 const NEGLIGIBLE: f64 = 1e-15;
 
 /// How many of some nodes will be usable.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReadyCount {
     /// Expected number.
     pub mean: f64,

@@ -5,20 +5,22 @@
 
 use crate::time::{Millis, Timestamp};
 
+use serde::{Deserialize, Serialize};
+
 /// Index into [`super::Trace::shapes`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ShapeId(pub u32);
 
 /// Index into [`super::Trace::owners`]; 0 is "unknown".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OwnerId(pub u32);
 
 /// Index into [`super::Trace::gangs`]; [`GangId::NONE`] for a job that starts on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GangId(pub u32);
 
 /// Index into [`super::Trace::kinds`]; 0 is "no kind given", 1 is `preexisting`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KindId(pub u32);
 
 impl GangId {
@@ -37,7 +39,7 @@ impl KindId {
 ///
 /// A worker larger than a node of its pool takes whole nodes and a remainder on one more; its CPU and
 /// memory are split in proportion to the GPUs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Shape {
     /// Higher goes first.
     pub priority: i32,

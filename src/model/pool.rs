@@ -3,12 +3,14 @@
 use super::NVIDIA_GPU;
 use crate::time::{Millis, Timestamp};
 
+use serde::{Deserialize, Serialize};
+
 /// Most devices a node can have (a whole node of MIG slices has 56): which of them a job shares is
 /// remembered in a mask of so many bits.
 pub const MAX_DEVICES: u32 = 128;
 
 /// A span that is fixed or drawn anew for each node.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageTime {
     /// Mean of the draw.
     pub mean: Millis,
@@ -24,7 +26,7 @@ impl StageTime {
 }
 
 /// From the request of a node to its first usable GPU, in two stages.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LeadTime {
     /// Request until the node is Ready (its GPUs are not).
     pub provisioning: StageTime,
@@ -52,7 +54,7 @@ impl Default for LeadTime {
 /// From `from` until `until` (exclusive) the provider lets the pool have at most `nodes` nodes; a
 /// request beyond that is refused at once and costs nothing. `nodes == 0` is a stock-out. Nodes that
 /// exist stay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SupplyLimit {
     /// First instant of the window.
     pub from: Timestamp,
@@ -63,7 +65,7 @@ pub struct SupplyLimit {
 }
 
 /// A pool of equal nodes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pool {
     /// Unique name.
     pub name: String,
