@@ -3,10 +3,15 @@
 
 mod job;
 mod pool;
+mod snapshot;
 mod trace;
 
 pub use job::{Gang, GangId, Job, KindId, OwnerId, Shape, ShapeId};
 pub use pool::{LeadTime, MAX_DEVICES, Pool, StageTime, SupplyLimit};
+pub use snapshot::{
+    Action, Arrival, Finish, Free, NodeId, NodeSnapshot, NodeStage, Occurrence, PoolSnapshot,
+    Queued, Sight, Signal, Snapshot, Waiting,
+};
 pub use trace::{SkipReason, Trace, TraceBuilder};
 
 /// The resource name of a whole NVIDIA GPU; MIG slices have names of their own

@@ -27,4 +27,5 @@ pub use quantile::{ConditionalQuantile, SpareRule, Unit};
 pub use reactive::{ClusterAutoscaler, FollowFloor, IDLE_DEFAULT, Reactive};
 pub use spare::{FixedHeadroom, Headroom, Hysteresis, Watermark};
 
-pub use want::{Arrival, Credit, Finish, PoolView, Strategy, Timers, Want};
+pub use crate::model::{Arrival, Finish};
+pub use want::{Credit, PoolView, Strategy, Timers, Want};

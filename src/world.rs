@@ -8,6 +8,7 @@
 
 mod attribution;
 mod classes;
+mod controller;
 mod fleet;
 mod need;
 mod outcome;
@@ -17,6 +18,7 @@ mod run;
 mod series;
 mod setup;
 
+pub use controller::Controller;
 pub use outcome::{Causes, NodeLife, Outcome, PoolTotals, Series, WaitCause};
-pub use run::run;
+pub use run::{run, run_controlled};
 pub use setup::{Placement, Setup};

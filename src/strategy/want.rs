@@ -1,7 +1,7 @@
 //! What a strategy sees and what it answers.
 
 use crate::{
-    model::{OwnerId, Shape, ShapeId},
+    model::{Arrival, Finish, Shape},
     time::{Millis, Timestamp},
 };
 
@@ -28,32 +28,6 @@ impl Default for Timers {
     fn default() -> Self {
         Self { pending_age: Millis::ZERO, credit: Credit::UntilUsable }
     }
-}
-
-/// A job that was submitted to the pool since the last look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// Which job, unique within the pool.
-    pub job: u32,
-    /// When.
-    pub at: Timestamp,
-    /// What it asks for.
-    pub shape: ShapeId,
-    /// Who.
-    pub owner: OwnerId,
-    /// Demand in thousandths of a GPU, all workers together.
-    pub gpu_milli: u64,
-}
-
-/// A job of the pool that ended since the last look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finish {
-    /// Which job.
-    pub job: u32,
-    /// When it had started.
-    pub started: Timestamp,
-    /// When it ended.
-    pub at: Timestamp,
 }
 
 /// One pool as its strategy sees it. Nothing here knows the future.

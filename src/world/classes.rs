@@ -15,6 +15,8 @@ pub(super) type ClassId = u32;
 /// What a member of the class asks for.
 #[derive(Debug)]
 pub(super) struct Class {
+    /// Shapes of its jobs, sorted.
+    pub(super) members: Vec<ShapeId>,
     pub(super) priority: i32,
     pub(super) demand_milli: u64,
     /// Pools that can hold it, in order of preference.
@@ -35,8 +37,11 @@ pub(super) struct Classes {
 
 impl Classes {
     pub(super) fn new(trace: &Trace, pools: &[Pool]) -> Self {
-        let of_shape = |shape: &Shape| Class::new(std::slice::from_ref(shape), pools);
-        Self { classes: trace.shapes.iter().map(of_shape).collect(), gangs: HashMap::new() }
+        let of_shape = |(id, shape): (u32, &Shape)| {
+            Class::new(vec![ShapeId(id)], std::slice::from_ref(shape), pools)
+        };
+        let classes = (0u32..).zip(&trace.shapes).map(of_shape).collect();
+        Self { classes, gangs: HashMap::new() }
     }
 
     pub(super) fn get(&self, class: ClassId) -> &Class {
@@ -55,16 +60,17 @@ impl Classes {
         let members: Vec<Shape> =
             shapes.iter().map(|shape| trace.shapes[shape.0 as usize].clone()).collect();
         let class = self.classes.len() as ClassId;
-        self.classes.push(Class::new(&members, pools));
+        self.classes.push(Class::new(shapes.clone(), &members, pools));
         self.gangs.insert(shapes, class);
         class
     }
 }
 
 impl Class {
-    fn new(members: &[Shape], pools: &[Pool]) -> Self {
+    fn new(ids: Vec<ShapeId>, members: &[Shape], pools: &[Pool]) -> Self {
         let parts: Vec<_> = pools.iter().map(|pool| parts_on(members, pool)).collect();
         Self {
+            members: ids,
             priority: members.iter().map(|shape| shape.priority).max().unwrap_or_default(),
             demand_milli: members.iter().map(Shape::demand_milli).sum(),
             pools: (0..)

@@ -24,11 +24,19 @@ pub(super) type NodeId = u32;
 const BACKOFF_FIRST: Millis = Millis::from_mins(2);
 const BACKOFF_MAX: Millis = Millis::from_mins(30);
 
+/// A usable node.
 #[derive(Debug)]
-struct Node {
-    room: Room,
+pub(super) struct Node {
+    pub(super) room: Room,
     running_jobs: u32,
-    idle_since: Timestamp,
+    pub(super) usable_since: Timestamp,
+    pub(super) idle_since: Timestamp,
+}
+
+impl Node {
+    pub(super) const fn is_idle(&self) -> bool {
+        self.running_jobs == 0
+    }
 }
 
 /// One pool at work.
@@ -43,6 +51,8 @@ pub(super) struct Fleet {
     /// by free thousandths, then by age.
     pub(super) by_free: Vec<BTreeSet<(u32, NodeId)>>,
     idle: BTreeSet<(Timestamp, NodeId)>,
+    /// Nodes on their way: when each was requested and when it became Ready.
+    pub(super) coming: BTreeMap<NodeId, (Timestamp, Option<Timestamp>)>,
     pub(super) provisioning: u32,
     pub(super) warming: u32,
     pub(super) draining: u32,
@@ -53,6 +63,8 @@ pub(super) struct Fleet {
     backoff: Millis,
     lead_rng: ChaCha8Rng,
     failure_rng: ChaCha8Rng,
+    /// A request was refused or a node failed since a controller last looked.
+    pub(super) has_refused: bool,
     pub(super) totals: PoolTotals,
     /// Usable nodes that have got room since the last [`Fleet::forget_grown`].
     grown: BTreeSet<NodeId>,
@@ -80,6 +92,7 @@ impl Fleet {
             nodes: BTreeMap::new(),
             by_free: vec![BTreeSet::new(); pool.gpus_per_node as usize + 1],
             idle: BTreeSet::new(),
+            coming: BTreeMap::new(),
             provisioning: 0,
             warming: 0,
             draining: 0,
@@ -90,6 +103,7 @@ impl Fleet {
             backoff: BACKOFF_FIRST,
             lead_rng: stream(0),
             failure_rng: stream(1),
+            has_refused: false,
             totals: PoolTotals::default(),
             grown: BTreeSet::new(),
         }
@@ -158,6 +172,7 @@ impl Fleet {
         let billed = self.alive() + self.draining;
         if self.pool.supply_at(now).is_some_and(|supply| billed >= supply) {
             self.totals.refused += 1;
+            self.has_refused = true;
             self.backoff_until = now + self.backoff;
             self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
             return None;
@@ -191,17 +206,28 @@ impl Fleet {
         self.note_peak();
     }
 
-    pub(super) fn became_ready(&mut self) {
-        self.provisioning -= 1;
-        self.warming += 1;
+    /// A node that was asked for has got its number.
+    pub(super) fn awaits(&mut self, id: NodeId, now: Timestamp) {
+        self.coming.insert(id, (now, None));
     }
 
-    pub(super) fn failed(&mut self) {
+    pub(super) fn became_ready(&mut self, id: NodeId, now: Timestamp) {
         self.provisioning -= 1;
+        self.warming += 1;
+        if let Some((_, ready)) = self.coming.get_mut(&id) {
+            *ready = Some(now);
+        }
+    }
+
+    pub(super) fn failed(&mut self, id: NodeId) {
+        self.provisioning -= 1;
+        self.coming.remove(&id);
+        self.has_refused = true;
     }
 
     pub(super) fn became_usable(&mut self, id: NodeId, now: Timestamp) {
         self.warming -= 1;
+        self.coming.remove(&id);
         self.insert(id, now);
     }
 
@@ -210,13 +236,24 @@ impl Fleet {
         self.free_milli += u64::from(room.free_milli);
         self.by_free[level(room.free_milli)].insert((room.free_milli, id));
         self.idle.insert((now, id));
-        self.nodes.insert(id, Node { room, running_jobs: 0, idle_since: now });
+        self.nodes.insert(id, Node { room, running_jobs: 0, usable_since: now, idle_since: now });
         self.note_grown(id);
     }
 
-    /// Takes the node idle longest out of service.
-    pub(super) fn drain_idlest(&mut self) -> Option<NodeId> {
-        let (_, id) = self.idle.pop_first()?;
+    /// The usable nodes, by number.
+    pub(super) fn usable_nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().map(|(&id, node)| (id, node))
+    }
+
+    /// The node idle longest.
+    pub(super) fn idlest(&self) -> Option<NodeId> {
+        self.idle.first().map(|&(_, id)| id)
+    }
+
+    /// Takes a node out of service if nothing runs on it.
+    pub(super) fn drain(&mut self, id: NodeId) -> Option<NodeId> {
+        let node = self.nodes.get(&id).filter(|node| node.is_idle())?;
+        self.idle.remove(&(node.idle_since, id));
         let node = self.nodes.remove(&id)?;
         let free = node.room.free_milli;
         self.by_free[level(free)].remove(&(free, id));

@@ -3,6 +3,7 @@
 use super::{
     attribution::Attribution,
     classes::{ClassId, Classes},
+    controller::{self, Controller},
     fleet::{Fleet, NodeId, Requested},
     need::{self, Need},
     outcome::{NodeLife, Outcome},
@@ -12,7 +13,7 @@ use super::{
     setup::{Placement, Setup},
 };
 use crate::{
-    model::{Shape, Trace},
+    model::{Action, Shape, Snapshot, Trace},
     packing::split,
     strategy::{
         Arrival, Finish, PoolView, Strategy, Timers,
@@ -43,10 +44,31 @@ pub fn run(
     go_on: &dyn Fn(Timestamp) -> bool,
 ) -> Outcome {
     assert_eq!(strategies.len(), setup.pools.len(), "one strategy per pool");
-    let mut world = World::new(trace, setup, strategies);
+    let mut world = World::new(trace, setup, Brain::Strategies(strategies));
     world.populate();
     world.run(go_on);
     world.finish()
+}
+
+/// As [`run`], with one controller for all pools.
+pub fn run_controlled(
+    trace: &Trace,
+    setup: &Setup,
+    controller: &mut dyn Controller,
+    go_on: &dyn Fn(Timestamp) -> bool,
+) -> Outcome {
+    let mut world = World::new(trace, setup, Brain::Controller(controller));
+    world.populate();
+    world.run(go_on);
+    world.finish()
+}
+
+/// Who decides.
+enum Brain<'a> {
+    /// One strategy per pool.
+    Strategies(&'a mut [Box<dyn Strategy>]),
+    /// One controller for all.
+    Controller(&'a mut dyn Controller),
 }
 
 /// What a node does next, in the order it happens.
@@ -67,7 +89,8 @@ struct Running {
 struct World<'a> {
     trace: &'a Trace,
     setup: &'a Setup,
-    strategies: &'a mut [Box<dyn Strategy>],
+    brain: Brain<'a>,
+    snapshot: Snapshot,
     timers: Timers,
     now: Timestamp,
     classes: Classes,
@@ -100,8 +123,12 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(trace: &'a Trace, setup: &'a Setup, strategies: &'a mut [Box<dyn Strategy>]) -> Self {
-        let timers = strategies.first().map(|strategy| strategy.timers()).unwrap_or_default();
+    fn new(trace: &'a Trace, setup: &'a Setup, brain: Brain<'a>) -> Self {
+        let timers = match &brain {
+            Brain::Strategies(strategies) => strategies.first().map(|first| first.timers()),
+            Brain::Controller(_) => None,
+        }
+        .unwrap_or_default();
         let pools = setup.pools.len();
         let fleet = |(index, pool)| {
             let fits = |shape: &&Shape| split(shape, pool).is_some();
@@ -112,7 +139,8 @@ impl<'a> World<'a> {
         Self {
             trace,
             setup,
-            strategies,
+            brain,
+            snapshot: controller::blank(&trace.shapes, pools),
             timers,
             now: Timestamp::ZERO,
             classes: Classes::new(trace, &setup.pools),
@@ -322,11 +350,11 @@ impl<'a> World<'a> {
         match stage {
             Stage::Failed => {
                 (life.failed, life.gone) = (true, self.now);
-                fleet.failed();
+                fleet.failed(id);
             }
             Stage::Ready => {
                 life.ready = self.now;
-                fleet.became_ready();
+                fleet.became_ready(id, self.now);
             }
             Stage::Usable => {
                 life.usable = self.now;
@@ -371,6 +399,7 @@ impl<'a> World<'a> {
             shape: job.shape,
             owner: job.owner,
             gpu_milli: class.demand_milli,
+            is_running: job.is_preexisting(),
         });
         self.typical.note(&class.bare_parts[home as usize][0]);
     }
@@ -491,16 +520,61 @@ impl<'a> World<'a> {
             self.is_dirty = false;
             let need = self.look();
             self.wake_at = need.next_ripe.unwrap_or(Timestamp::NEVER);
-            let mut refused = false;
-            for pool in 0..self.fleets.len() {
-                refused |= self.decide_pool(pool, &need);
-            }
+            let refused = match self.brain {
+                Brain::Strategies(_) => self.ask_strategies(&need),
+                Brain::Controller(_) => self.ask_controller(),
+            };
             if !refused {
                 self.attribution.decided(&need, &self.classes);
                 break;
             }
         }
         self.attribution.refresh(self.now, &self.queue, &self.classes, &self.fleets);
+    }
+
+    /// Returns whether the provider refused a request.
+    fn ask_controller(&mut self) -> bool {
+        self.tell();
+        let Brain::Controller(controller) = &mut self.brain else { return false };
+        let (actions, wake_at) = controller.decide(self.now, &self.snapshot);
+        self.wake_at = self.wake_at.min(wake_at.max(self.now + Millis(1)));
+        let mut refused = false;
+        for action in actions {
+            match action {
+                Action::Create { pool, nodes } => refused |= self.create(pool as usize, nodes),
+                Action::Remove { pool, node } => self.remove(pool as usize, node.0),
+            }
+        }
+        refused
+    }
+
+    /// Writes what is to be seen now into the snapshot.
+    fn tell(&mut self) {
+        for (pool, fleet) in self.fleets.iter_mut().enumerate() {
+            let told = &mut self.snapshot.pools[pool];
+            controller::tell_nodes(fleet, &mut told.nodes);
+            told.running_milli = fleet.running_milli;
+            told.was_refused = std::mem::take(&mut fleet.has_refused);
+            told.arrivals.clear();
+            told.finishes.clear();
+            std::mem::swap(&mut told.arrivals, &mut self.arrivals[pool]);
+            std::mem::swap(&mut told.finishes, &mut self.finishes[pool]);
+        }
+        controller::tell_waiting(
+            &self.queue,
+            &self.classes,
+            self.trace,
+            &mut self.snapshot.waiting,
+        );
+    }
+
+    /// Returns whether the provider refused a request.
+    fn ask_strategies(&mut self, need: &Need) -> bool {
+        let mut refused = false;
+        for pool in 0..self.fleets.len() {
+            refused |= self.decide_pool(pool, need);
+        }
+        refused
     }
 
     fn look(&self) -> Need {
@@ -512,7 +586,8 @@ impl<'a> World<'a> {
         let mut arrivals = std::mem::take(&mut self.arrivals[pool]);
         let mut finishes = std::mem::take(&mut self.finishes[pool]);
         let view = self.view(pool, need, &arrivals, &finishes);
-        let want = self.strategies[pool].want(&view);
+        let Brain::Strategies(strategies) = &mut self.brain else { return false };
+        let want = strategies[pool].want(&view);
         let fleet = &self.fleets[pool];
         let plan = settle(&view, &want, fleet.idle_since());
         let next_expiry = fleet
@@ -563,24 +638,36 @@ impl<'a> World<'a> {
     }
 
     fn carry_out(&mut self, pool: usize, plan: Plan) -> bool {
-        for _ in 0..plan.create {
-            if self.now < self.fleets[pool].backoff_until {
-                break;
-            }
-            let Some(requested) = self.fleets[pool].request(self.now) else { return true };
-            self.await_node(pool, &requested);
+        if self.now >= self.fleets[pool].backoff_until && self.create(pool, plan.create) {
+            return true;
         }
         for _ in 0..plan.remove {
-            let Some(id) = self.fleets[pool].drain_idlest() else { break };
-            self.lives[id as usize].drained = self.now;
-            let gone = self.now + self.fleets[pool].pool.drain;
-            self.node_events.push(Reverse((gone, id, Stage::Gone)));
+            let Some(id) = self.fleets[pool].idlest() else { break };
+            self.remove(pool, id);
         }
         false
     }
 
+    /// Returns whether the provider refused a request; the rest is not asked for then.
+    fn create(&mut self, pool: usize, nodes: u32) -> bool {
+        for _ in 0..nodes {
+            let Some(requested) = self.fleets[pool].request(self.now) else { return true };
+            self.await_node(pool, &requested);
+        }
+        false
+    }
+
+    /// Removes a node unless something runs on it.
+    fn remove(&mut self, pool: usize, id: NodeId) {
+        let Some(id) = self.fleets[pool].drain(id) else { return };
+        self.lives[id as usize].drained = self.now;
+        let gone = self.now + self.fleets[pool].pool.drain;
+        self.node_events.push(Reverse((gone, id, Stage::Gone)));
+    }
+
     fn await_node(&mut self, pool: usize, requested: &Requested) {
         let id = self.new_life(pool);
+        self.fleets[pool].awaits(id, self.now);
         match *requested {
             Requested::Fails { at } => self.node_events.push(Reverse((at, id, Stage::Failed))),
             Requested::ComesUp { ready, usable } => {

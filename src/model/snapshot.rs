@@ -1,0 +1,206 @@
+//! What the decision engine sees of a cluster at one instant, and what it may ask for.
+//!
+//! Whoever builds a snapshot (the simulation kernel, the live controller) tells facts only; what follows
+//! from them is the engine's business. Nothing here knows the future.
+
+use super::{OwnerId, Shape, ShapeId};
+use crate::time::{Millis, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A node, numbered in order of request: a lower number is an older node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeId(pub u32);
+
+/// How far a node has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum NodeStage {
+    /// Asked for, not Ready yet.
+    Requested,
+    /// Ready; of its GPUs none or not all are allocatable yet, whatever its labels say.
+    Warming,
+    /// All GPUs allocatable.
+    Usable,
+}
+
+/// What of a node is not in use, counting only GPUs that are allocatable now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Free {
+    /// Devices nobody uses.
+    pub gpus: u32,
+    /// What is left of each shared device, in thousandths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<u16>,
+    /// Milli-CPU, `None` = never the bottleneck.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_milli: Option<u32>,
+    /// MiB, `None` = never the bottleneck.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u32>,
+}
+
+/// One node of a pool that is not being removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSnapshot {
+    /// Which.
+    pub id: NodeId,
+    /// How far it has come.
+    pub stage: NodeStage,
+    /// Since when it is in this stage.
+    pub since: Timestamp,
+    /// Allocatable GPUs: 0 while requested, up to the pool's GPUs per node.
+    pub gpus: u32,
+    /// What of it is not in use.
+    pub free: Free,
+    /// Since when nothing runs on it; `None` = something does, or it is not usable yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_since: Option<Timestamp>,
+}
+
+/// A job that was submitted to the pool since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// Which job, unique within the pool.
+    pub job: u32,
+    /// When.
+    pub at: Timestamp,
+    /// What it asks for.
+    pub shape: ShapeId,
+    /// Who.
+    pub owner: OwnerId,
+    /// Demand in thousandths of a GPU, all workers together.
+    pub gpu_milli: u64,
+    /// It ran already when it was first seen.
+    #[serde(default)]
+    pub is_running: bool,
+}
+
+/// A job of the pool that ended since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finish {
+    /// Which job.
+    pub job: u32,
+    /// When it had started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+/// Waiting units that are interchangeable: single jobs of one shape, or gangs of equal make-up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Shapes of the jobs of one unit, sorted; one for a job on its own. They start together.
+    pub jobs: Vec<ShapeId>,
+    /// How many.
+    pub units: u32,
+    /// When the oldest was submitted.
+    pub oldest: Timestamp,
+}
+
+/// Work that a queue holds back and that has no pods yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Queued {
+    /// Shapes of the jobs of one unit, sorted.
+    pub jobs: Vec<ShapeId>,
+    /// How many.
+    pub units: u32,
+    /// Probability that it is admitted within a lead time, 0..=1; 1 for work that has its quota.
+    pub chance: f64,
+}
+
+/// One coming occurrence of scheduled work, or of capacity that somebody scheduled.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Occurrence {
+    /// When it starts.
+    pub start: Timestamp,
+    /// How long it is expected to last.
+    pub duration: Millis,
+    /// Nodes it fills.
+    pub nodes: u32,
+    /// Probability that it takes place, 0..=1.
+    pub chance: f64,
+}
+
+/// An outside signal that moves before jobs do, already in nodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// Its name in the settings.
+    pub name: String,
+    /// When it was read.
+    pub at: Timestamp,
+    /// Whole nodes it asks for beyond what runs and waits.
+    pub nodes: u32,
+}
+
+/// One pool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PoolSnapshot {
+    /// All nodes that are not being removed, by id.
+    pub nodes: Vec<NodeSnapshot>,
+    /// Thousandths of GPUs in use.
+    pub running_milli: u64,
+    /// Jobs submitted to this pool since the last look, in order.
+    pub arrivals: Vec<Arrival>,
+    /// Jobs of this pool that ended since the last look, in order.
+    pub finishes: Vec<Finish>,
+    /// The provider refused a node, or one failed, since the last look.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub was_refused: bool,
+    /// Work without pods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queued: Vec<Queued>,
+    /// Scheduled work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scheduled: Vec<Occurrence>,
+    /// Outside signals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<Signal>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// How fresh what is seen is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sight {
+    /// Age of the view of pods and nodes.
+    pub view_age: Millis,
+    /// Age of the metrics that signals come from; `None` = no metrics in use.
+    pub metrics_age: Option<Millis>,
+    /// Writes or reads of the API fail.
+    pub api_fails: bool,
+}
+
+/// The cluster at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Pools in order of preference, as in the settings.
+    pub pools: Vec<PoolSnapshot>,
+    /// What waits, in the order in which it is served.
+    pub waiting: Vec<Waiting>,
+    /// What shape ids stand for. Ids keep their meaning from look to look; new ones are appended.
+    pub shapes: Arc<[Shape]>,
+    /// How fresh all this is.
+    pub sight: Sight,
+}
+
+/// What the engine asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Request nodes of a pool (index into the settings).
+    Create {
+        /// Which pool.
+        pool: u32,
+        /// How many.
+        nodes: u32,
+    },
+    /// Remove a usable node on which nothing runs.
+    Remove {
+        /// Which pool.
+        pool: u32,
+        /// Which node.
+        node: NodeId,
+    },
+}
