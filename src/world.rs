@@ -9,6 +9,7 @@
 mod attribution;
 mod classes;
 mod fleet;
+mod free_index;
 mod need;
 mod outcome;
 mod placement;
