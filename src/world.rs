@@ -10,6 +10,7 @@ mod attribution;
 mod classes;
 mod controller;
 mod fleet;
+mod free_index;
 mod need;
 mod outcome;
 mod placement;

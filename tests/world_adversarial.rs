@@ -8,12 +8,13 @@ mod support;
 use prewarm::{
     model::{Pool, Shape, StageTime, SupplyLimit, Trace},
     sim::yardstick::score,
-    strategy::Want,
+    strategy::{PoolView, Want},
     time::{Millis, Timestamp},
     units::gpu_hours,
-    world::{Outcome, Placement, Setup},
+    world::{self, Outcome, Placement, Setup},
 };
 use proptest::prelude::*;
+use std::sync::{Arc, Mutex};
 use support::{Fixed, Row, job, reactive, run, setup, trace};
 
 fn starts(outcome: &Outcome) -> Vec<i64> {
@@ -32,14 +33,17 @@ fn members_that_join_a_gang_that_runs_already_do_not_wait_for_its_members() {
 }
 
 #[test]
-fn an_existing_job_that_does_not_fit_waits_in_neither_account() {
+fn an_existing_job_that_does_not_fit_waits_like_any_other() {
     let rows = [job(0, 1_000, 16).preexisting()];
     let pool = Pool { max_nodes: Some(1), ..Pool::new("default", 8) };
     let setup = Setup { pools: vec![pool], ..setup() };
     let trace = trace(&rows);
     let outcome = run(&trace, &setup, reactive());
-    assert_eq!(score(&trace, &setup, &outcome).waiting_gpu_hours, 0.0);
-    assert_eq!(outcome.causes.0.iter().sum::<i128>(), 0);
+    // 16 GPUs for the ten hours of the run, all for the maximum.
+    let score = score(&trace, &setup, &outcome);
+    assert_eq!(score.waiting_gpu_hours, 160.0);
+    assert_eq!(score.waits_ms, [36_000_000]);
+    assert_eq!(gpu_hours(outcome.causes.0.iter().sum()), 160.0);
 }
 
 #[test]
@@ -66,6 +70,41 @@ fn a_mixed_gang_that_fits_is_seated_whatever_the_placement_prefers() {
         let setup = Setup { pools: vec![pool], placement, ..setup() };
         assert_eq!(starts(&run(&trace(&rows), &setup, reactive()))[1..], [100; 3], "{name}");
     }
+}
+
+/// Notes the instants at which it is asked.
+struct Noting(Fixed, Arc<Mutex<Vec<Timestamp>>>);
+
+impl prewarm::strategy::Strategy for Noting {
+    fn want(&mut self, view: &PoolView<'_>) -> Want {
+        self.1.lock().unwrap().push(view.now);
+        self.0.want(view)
+    }
+}
+
+#[test]
+fn at_one_instant_at_most_one_decision_is_made() {
+    let at_once = StageTime { mean: Millis::ZERO, cv: 0.0 };
+    let mut pool = Pool::new("default", 8);
+    (pool.lead_time.provisioning, pool.lead_time.warm_up) = (at_once, at_once);
+    let rows = trace(&[job(0, 1_000, 8), job(100, 1_000, 8), job(105, 1_000, 8)]);
+    for every in [10_000, 0] {
+        let setup = Setup { pools: vec![pool.clone()], decision_every: Millis(every), ..setup() };
+        let asked = Arc::default();
+        let strategy = Noting(reactive(), Arc::clone(&asked));
+        let outcome = world::run(&rows, &setup, &mut [Box::new(strategy)], &|_| true);
+        assert_eq!(starts(&outcome), [0, 100, if every == 0 { 105 } else { 110 }]);
+        let asked = asked.lock().unwrap();
+        assert!(asked.len() > 3 && asked.is_sorted_by(|a, b| a < b), "{asked:?}");
+    }
+}
+
+#[test]
+fn a_run_of_a_few_hundred_steps_can_be_interrupted() {
+    let rows: Vec<Row> = (0..300).map(|i| job(i * 10, 5, 1)).collect();
+    let mut strategies: [Box<dyn prewarm::strategy::Strategy>; 1] = [Box::new(reactive())];
+    let outcome = world::run(&trace(&rows), &setup(), &mut strategies, &|_| false);
+    assert!(outcome.is_partial && outcome.ended_at < Timestamp::from_secs(3_000));
 }
 
 fn many_kinds_of_rows() -> impl Strategy<Value = Vec<Row>> {

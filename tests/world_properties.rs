@@ -119,7 +119,7 @@ proptest! {
         for (job, &start) in trace.jobs.iter().zip(&outcome.starts) {
             prop_assert!(start >= job.submit);
             prop_assert!(start < setup.end || start == Timestamp::NEVER);
-            if !job.is_preexisting() {
+            if !job.is_preexisting() || start > Timestamp::ZERO {
                 waits.push((start.min(setup.end) - job.submit).0);
             }
         }

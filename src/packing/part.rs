@@ -23,6 +23,11 @@ impl Part {
         self.devices * u32::from(self.milli)
     }
 
+    /// What a node must have in one piece (see [`super::Room::largest_piece`]) to hold it.
+    pub fn least_piece(&self) -> u32 {
+        if self.is_whole() { self.devices * 1000 } else { u32::from(self.milli) }
+    }
+
     /// Asks for whole devices.
     pub fn is_whole(&self) -> bool {
         self.milli == 1000

@@ -50,6 +50,16 @@ impl Room {
         devices && self.cpu_milli >= part.cpu_milli && self.memory_mib >= part.memory_mib
     }
 
+    /// The most that one part could take, in thousandths of GPUs: whole devices together or, where there
+    /// are none, what is left of one shared device. What is less than [`Part::least_piece`] cannot hold
+    /// the part.
+    pub fn largest_piece(&self) -> u32 {
+        match self.whole {
+            0 => self.devices.iter().copied().max().map_or(0, u32::from),
+            whole => whole * 1000,
+        }
+    }
+
     /// How many equal parts fit now.
     pub fn count_fitting(&self, part: &Part) -> u32 {
         let mut room = self.clone();

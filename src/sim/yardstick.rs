@@ -2,8 +2,8 @@
 //!
 //! The window reaches from `score_from` to the end of the run. Node-hours are billed time within it;
 //! waiting is that of the jobs submitted within it, from submit to start or, if they never start, to
-//! the end. Preexisting jobs are initial state: they keep nodes busy and do not wait. Nothing is
-//! dropped: a job no pool can run waits to the end.
+//! the end. Preexisting jobs are initial state: they keep nodes busy and do not wait, unless there was
+//! no place for them at second 0. Nothing is dropped: a job no pool can run waits to the end.
 
 use crate::{
     model::{Pool, Trace},
@@ -155,7 +155,8 @@ fn score_jobs(trace: &Trace, outcome: &Outcome, window: Window) -> JobSums {
         sums.busy += demand * i128::from(window.overlap(start, end).0);
         sums.unfinished += u64::from(end > window.until);
         sums.unstarted += u64::from(start >= window.until);
-        if job.submit >= window.from && !job.is_preexisting() {
+        let ran_already = job.is_preexisting() && start == Timestamp::ZERO;
+        if job.submit >= window.from && !ran_already {
             let wait = start.min(window.until) - job.submit;
             sums.waiting += demand * i128::from(wait.0);
             sums.waits_ms.push(wait.0);

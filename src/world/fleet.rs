@@ -1,6 +1,6 @@
 //! The nodes of one pool, indexed by what they have left.
 
-use super::outcome::PoolTotals;
+use super::{free_index::FreeIndex, outcome::PoolTotals};
 use crate::{
     lead_time::draw,
     model::Pool,
@@ -47,9 +47,8 @@ pub(super) struct Fleet {
     pub(super) is_simple: bool,
     pub(super) empty_node: Room,
     nodes: BTreeMap<NodeId, Node>,
-    /// `by_free[f]`: usable nodes with `f` devices free, parts of devices rounded up; within a level
-    /// by free thousandths, then by age.
-    pub(super) by_free: Vec<BTreeSet<(u32, NodeId)>>,
+    /// The usable nodes.
+    pub(super) by_free: FreeIndex,
     idle: BTreeSet<(Timestamp, NodeId)>,
     /// Nodes on their way: when each was requested and when it became Ready.
     pub(super) coming: BTreeMap<NodeId, (Timestamp, Option<Timestamp>)>,
@@ -85,12 +84,13 @@ impl Fleet {
             rng.set_stream(u64::from(index) * 2 + purpose);
             rng
         };
+        let empty_node = Room::empty_node(pool, shared);
         Self {
             pool: pool.clone(),
             is_simple,
-            empty_node: Room::empty_node(pool, shared),
+            by_free: FreeIndex::new(&empty_node),
+            empty_node,
             nodes: BTreeMap::new(),
-            by_free: vec![BTreeSet::new(); pool.gpus_per_node as usize + 1],
             idle: BTreeSet::new(),
             coming: BTreeMap::new(),
             provisioning: 0,
@@ -234,7 +234,7 @@ impl Fleet {
     fn insert(&mut self, id: NodeId, now: Timestamp) {
         let room = self.empty_node.clone();
         self.free_milli += u64::from(room.free_milli);
-        self.by_free[level(room.free_milli)].insert((room.free_milli, id));
+        self.by_free.insert(spot(&room), id);
         self.idle.insert((now, id));
         self.nodes.insert(id, Node { room, running_jobs: 0, usable_since: now, idle_since: now });
         self.note_grown(id);
@@ -255,10 +255,9 @@ impl Fleet {
         let node = self.nodes.get(&id).filter(|node| node.is_idle())?;
         self.idle.remove(&(node.idle_since, id));
         let node = self.nodes.remove(&id)?;
-        let free = node.room.free_milli;
-        self.by_free[level(free)].remove(&(free, id));
+        self.by_free.remove(spot(&node.room), id);
         self.grown.remove(&id);
-        self.free_milli -= u64::from(free);
+        self.free_milli -= u64::from(node.room.free_milli);
         self.draining += 1;
         Some(id)
     }
@@ -276,7 +275,9 @@ impl Fleet {
 
     /// Takes a part of a job off its node.
     pub(super) fn give(&mut self, id: NodeId, part: &Part, mask: DeviceMask, now: Timestamp) {
-        self.change(id, |node, _| node.idle_since = now);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.idle_since = now;
+        }
         self.undo_take(id, part, mask);
         self.note_grown(id);
     }
@@ -299,15 +300,16 @@ impl Fleet {
         change: impl FnOnce(&mut Node, &mut BTreeSet<(Timestamp, NodeId)>) -> T,
     ) -> T {
         let node = self.nodes.get_mut(&id).expect("jobs run on usable nodes only");
-        let old_free = node.room.free_milli;
+        let old = spot(&node.room);
         let result = change(node, &mut self.idle);
-        let new_free = node.room.free_milli;
-        if old_free != new_free {
-            self.by_free[level(old_free)].remove(&(old_free, id));
-            self.by_free[level(new_free)].insert((new_free, id));
+        let new = spot(&node.room);
+        if old != new {
+            self.by_free.remove(old, id);
+            self.by_free.insert(new, id);
         }
-        self.free_milli = self.free_milli + u64::from(new_free) - u64::from(old_free);
-        self.running_milli = self.running_milli + u64::from(old_free) - u64::from(new_free);
+        let (old_free, new_free) = (u64::from(old.0), u64::from(new.0));
+        self.free_milli = self.free_milli + new_free - old_free;
+        self.running_milli = self.running_milli + old_free - new_free;
         result
     }
 
@@ -316,7 +318,7 @@ impl Fleet {
     }
 }
 
-/// Place of a node in the index.
-fn level(free_milli: u32) -> usize {
-    free_milli.div_ceil(1000) as usize
+/// Place of a node in the index: what is free in all and in one piece.
+fn spot(room: &Room) -> (u32, u32) {
+    (room.free_milli, room.largest_piece())
 }

@@ -136,7 +136,7 @@ fn growing(fleet: &Fleet, credit: Credit, now: Timestamp) -> Growing {
 /// What the usable nodes have left. Nodes that are full have no say.
 fn bins_of(fleet: &Fleet) -> Bins {
     if fleet.is_simple {
-        return Bins::Levels(fleet.by_free.iter().map(|nodes| nodes.len() as u32).collect());
+        return Bins::Levels(fleet.by_free.counts().collect());
     }
     Bins::Rooms(fleet.rooms().filter(|room| room.free_milli > 0).cloned().collect())
 }

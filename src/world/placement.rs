@@ -88,16 +88,17 @@ pub(super) fn find(
     placement: Placement,
     typical: &Typical,
 ) -> Option<NodeId> {
-    let least = part.demand_milli().div_ceil(1000) as usize;
-    let levels = least..fleet.by_free.len();
+    let (least, piece) = (part.demand_milli(), part.least_piece());
+    let by_free = &fleet.by_free;
+    let fits = |node: NodeId| fleet.is_simple || fleet.room(node).fits(part);
+    let oldest = |level: usize| by_free.oldest(level, piece, fits);
     match placement {
-        Placement::BestFit => levels.into_iter().find_map(|level| best_in(fleet, level, part)),
-        Placement::Spread => {
-            levels.into_iter().rev().find_map(|level| roomiest(fleet, level, part))
-        }
-        Placement::Fgd => levels
-            .flat_map(|level| candidates(fleet, level))
-            .filter(|&node| fleet.room(node).fits(part))
+        Placement::BestFit => by_free.ascending(least, piece).find_map(oldest),
+        Placement::Spread => by_free.descending(least, piece).find_map(oldest),
+        Placement::Fgd => by_free
+            .ascending(least, piece)
+            .flat_map(|level| candidates(fleet, level, piece))
+            .filter(|&node| fits(node))
             .min_by_key(|&node| {
                 let room = fleet.room(node);
                 (typical.gradient(room, part), room.free_milli, node)
@@ -105,20 +106,10 @@ pub(super) fn find(
     }
 }
 
-/// Nodes of a level that need looking at: one where all are alike, else all.
-fn candidates(fleet: &Fleet, level: usize) -> impl Iterator<Item = NodeId> {
+/// Nodes of a level that need looking at: the oldest where all are alike, else all.
+fn candidates(fleet: &Fleet, level: usize, piece: u32) -> impl Iterator<Item = NodeId> {
     let count = if fleet.is_simple { 1 } else { usize::MAX };
-    fleet.by_free[level].iter().map(|&(_, node)| node).take(count)
-}
-
-fn best_in(fleet: &Fleet, level: usize, part: &Part) -> Option<NodeId> {
-    candidates(fleet, level).find(|&node| fleet.is_simple || fleet.room(node).fits(part))
-}
-
-fn roomiest(fleet: &Fleet, level: usize, part: &Part) -> Option<NodeId> {
-    candidates(fleet, level)
-        .filter(|&node| fleet.is_simple || fleet.room(node).fits(part))
-        .min_by_key(|&node| (Reverse(fleet.room(node).free_milli), node))
+    fleet.by_free.nodes(level, piece).take(count)
 }
 
 /// Seats all parts or none. The result has one entry per job of the gang.

@@ -122,8 +122,7 @@ impl Queue {
     }
 
     fn scored(&self, job: &Job, trace: &Trace) -> u64 {
-        let is_scored = job.submit >= self.score_from && !job.is_preexisting();
-        if is_scored { trace.shape(job).demand_milli() } else { 0 }
+        if job.submit >= self.score_from { trace.shape(job).demand_milli() } else { 0 }
     }
 
     fn join(&mut self, class: ClassId, first: JobId, scored_milli: u64) {

@@ -28,7 +28,7 @@ use std::{
 };
 
 /// How many steps pass between two looks at the interruption flag.
-const STEPS_PER_LOOK: u32 = 4096;
+const STEPS_PER_LOOK: u32 = 128;
 
 /// Simulates the trace with one strategy per pool.
 ///
@@ -116,6 +116,8 @@ struct World<'a> {
     is_dirty: bool,
     /// The next instant at which a strategy wants to look although nothing happened.
     wake_at: Timestamp,
+    /// The instant of the last decision.
+    decided_at: Option<Timestamp>,
     attribution: Attribution,
     recorder: Option<Recorder>,
     events: u64,
@@ -162,6 +164,7 @@ impl<'a> World<'a> {
             capacity_grew: false,
             is_dirty: true,
             wake_at: Timestamp::NEVER,
+            decided_at: None,
             attribution: Attribution::new(),
             recorder: setup.series_bin.map(|bin| Recorder::new(bin, setup.end)),
             events: 0,
@@ -256,9 +259,12 @@ impl<'a> World<'a> {
         arrival.min(end).min(node).min(self.next_decision())
     }
 
+    /// At most one decision is made at an instant, however fast nodes come.
     fn next_decision(&self) -> Timestamp {
         let at = if self.is_dirty { self.now } else { self.wake_at };
-        at.max(self.now).ceil_to(self.setup.decision_every)
+        let is_made = self.decided_at == Some(self.now);
+        let earliest = if is_made { self.now + Millis(1) } else { self.now };
+        at.max(earliest).ceil_to(self.setup.decision_every)
     }
 
     fn next_arrival(&self) -> Option<&crate::model::Job> {
@@ -516,6 +522,7 @@ impl<'a> World<'a> {
     /// Asks the strategies and carries out what they want. A refused request is followed by another
     /// look, so that waiting jobs spill over to the next pool at once.
     fn decide(&mut self) {
+        self.decided_at = Some(self.now);
         for _ in 0..=self.fleets.len() {
             self.is_dirty = false;
             let need = self.look();
