@@ -259,8 +259,14 @@ const SCHEMES: [(&str, Scheme); 7] = [
 
 fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     let value = knobs.value("a probability, as in quantile:0.9")?;
+    let level = knobs::share(value, 1.0)?;
+    let keep = knobs.share("keep", level)?;
+    if keep < level {
+        return Err(format!("keep={keep} must not be below {level}"));
+    }
     Ok(Policy::Quantile(SpareRule {
-        level: knobs::share(value, 1.0)?,
+        level,
+        keep,
         scheme: knobs.choice("by", &SCHEMES)?,
         unit: knobs.choice("unit", &[("nodes", Unit::Nodes), ("gpus", Unit::Gpus)])?,
         idle: knobs.span("idle", IDLE_DEFAULT)?,
@@ -329,6 +335,7 @@ mod tests {
         assert!(error("hysteresis,up=0.4").contains("below up=0.4"));
         assert!(error("headroom:many").contains("found `many`"));
         assert!(error("quantile:0.9,by=moon").contains("burst, hour, week-hour"));
+        assert!(error("quantile:0.9,keep=0.8").contains("below 0.9"));
         assert!(error("adaptive@x").contains("found `x`"));
         assert!(error("quantile:1.5").contains("0 to 1"));
     }

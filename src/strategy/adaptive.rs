@@ -176,7 +176,13 @@ fn prior_for(kappa: f64) -> Candidate {
     }
     let level = if kappa < 50.0 { 0.7 } else { 0.95 };
     let idle = Millis::from_mins(10);
-    Candidate::Quantile(SpareRule { level, scheme: Scheme::Burst, unit: Unit::Nodes, idle })
+    Candidate::Quantile(SpareRule {
+        level,
+        keep: level,
+        scheme: Scheme::Burst,
+        unit: Unit::Nodes,
+        idle,
+    })
 }
 
 fn nearest_to(candidates: &[Candidate], wanted: &Candidate) -> usize {

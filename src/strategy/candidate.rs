@@ -37,7 +37,7 @@ pub(super) fn candidates() -> Vec<Candidate> {
     let mut add = |scheme, unit, levels: &[f64], idles: &[i64]| {
         for &level in levels {
             for &idle in idles {
-                let rule = SpareRule { level, scheme, unit, idle: mins(idle) };
+                let rule = SpareRule { level, keep: level, scheme, unit, idle: mins(idle) };
                 all.push(Candidate::Quantile(rule));
             }
         }

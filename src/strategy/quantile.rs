@@ -34,6 +34,9 @@ pub enum Unit {
 pub struct SpareRule {
     /// Probability with which the spare suffices, 0..=1.
     pub level: f64,
+    /// Probability with which what stays suffices, `level`..=1: a node that is there costs less to keep
+    /// than one that has to boot first.
+    pub keep: f64,
     /// Which situations are told apart.
     pub scheme: Scheme,
     /// What it is kept ready in.
@@ -47,10 +50,13 @@ impl SpareRule {
     pub fn want(&self, table: Option<&Table>, features: &Features, view: &PoolView<'_>) -> Want {
         let nothing = Want::nothing(self.idle);
         let Some(table) = table else { return nothing };
-        let rise = table.quantile(self.scheme, features, self.level).max(0) as u64;
+        let rise = |level| table.quantile(self.scheme, features, level).max(0) as u64;
+        let nodes = |milli: u64| milli.div_ceil(view.node_milli()) as u32;
+        let spare = rise(self.level);
+        let keep = if self.keep > self.level { rise(self.keep) } else { spare };
         match self.unit {
-            Unit::Gpus => Want { spare_milli: rise, ..nothing },
-            Unit::Nodes => Want { spare_nodes: rise.div_ceil(view.node_milli()) as u32, ..nothing },
+            Unit::Gpus => Want { spare_milli: spare, keep_milli: keep, ..nothing },
+            Unit::Nodes => Want { spare_nodes: nodes(spare), keep_nodes: nodes(keep), ..nothing },
         }
     }
 }
@@ -89,7 +95,7 @@ mod tests {
 
     fn policy(level: f64, scheme: Scheme) -> ConditionalQuantile {
         let idle = Millis::from_mins(10);
-        ConditionalQuantile::new(SpareRule { level, scheme, unit: Unit::Gpus, idle })
+        ConditionalQuantile::new(SpareRule { level, keep: level, scheme, unit: Unit::Gpus, idle })
     }
 
     /// Every hour 16 GPUs arrive, followed by 16 more five minutes later; each runs 20 minutes.

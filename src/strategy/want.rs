@@ -127,6 +127,11 @@ pub struct Want {
     pub spare_milli: u64,
     /// At least so many whole empty nodes left over.
     pub spare_nodes: u32,
+    /// Nodes are created up to `spare_milli`, but none goes below this; less than `spare_milli` means the
+    /// same.
+    pub keep_milli: u64,
+    /// As `keep_milli`, in whole empty nodes.
+    pub keep_nodes: u32,
     /// A node that ran nothing for this long goes, if floor and spare allow. [`Millis::MAX`] = no node
     /// goes.
     pub idle_timeout: Millis,
@@ -141,6 +146,8 @@ impl Want {
             floor_nodes: 0,
             spare_milli: 0,
             spare_nodes: 0,
+            keep_milli: 0,
+            keep_nodes: 0,
             idle_timeout,
             wake_at: Timestamp::NEVER,
         }
