@@ -28,7 +28,7 @@ pub fn settle(
         return Plan { create, remove: 0 };
     }
     let expired = idle_since.take_while(|&since| since + want.idle_timeout <= view.now).count();
-    Plan { create: 0, remove: (expired as u32).min(surplus(view, want)) }
+    Plan { create: 0, remove: (expired as u32).min(surplus(view, want)).min(want.most_removals) }
 }
 
 /// Nodes missing for waiting jobs, and beyond them for floor and spare. A new node counts for all of
@@ -130,6 +130,13 @@ mod tests {
         let in_gpus = Want { spare_milli: 8000, keep_milli: 17_000, ..Want::nothing(Millis::ZERO) };
         assert_eq!(settle(&view(5, 3), &in_gpus, long_idle(3)), Plan::default());
         assert_eq!(settle(&view(5, 4), &in_gpus, long_idle(4)).remove, 1);
+    }
+
+    #[test]
+    fn no_more_go_in_one_look_than_allowed() {
+        let want = Want { most_removals: 2, ..Want::nothing(Millis::ZERO) };
+        assert_eq!(settle(&view(5, 3), &want, long_idle(3)).remove, 2);
+        assert_eq!(settle(&view(3, 1), &want, long_idle(1)).remove, 1);
     }
 
     #[test]

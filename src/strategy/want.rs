@@ -107,6 +107,11 @@ impl PoolView<'_> {
         self.usable_nodes + self.in_flight_nodes
     }
 
+    /// Nodes on which something runs or that waiting jobs need, those to be created included.
+    pub fn needed_nodes(&self) -> u32 {
+        (self.alive_nodes() + self.firm_nodes).saturating_sub(self.spare_nodes)
+    }
+
     /// Demand in thousandths of a GPU: running and waiting.
     pub fn demand_milli(&self) -> u64 {
         self.running_milli + self.waiting_milli
@@ -135,6 +140,8 @@ pub struct Want {
     /// A node that ran nothing for this long goes, if floor and spare allow. [`Millis::MAX`] = no node
     /// goes.
     pub idle_timeout: Millis,
+    /// At most so many nodes go in one look; if so many do, the next look follows at once.
+    pub most_removals: u32,
     /// Look again at this instant even if nothing happens.
     pub wake_at: Timestamp,
 }
@@ -149,6 +156,7 @@ impl Want {
             keep_milli: 0,
             keep_nodes: 0,
             idle_timeout,
+            most_removals: u32::MAX,
             wake_at: Timestamp::NEVER,
         }
     }
