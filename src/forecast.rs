@@ -4,9 +4,10 @@
 //! spectra ([`DemandHistory`], [`Seasonal`], [`denoise`]) serve the baselines. Conditional quantiles
 //! serve the decision engine: [`events`] remember, [`labels`] and [`deficit`] say what would have been
 //! needed, [`bins`] say in which situation, [`quantile`] turns both into a table, [`calibration`]
-//! makes its quantile mean what it says, and [`drift`] notices when the past stops counting.
+//! makes its quantile mean what it says, and [`drift`] notices when the past stops counting. [`gaps`] say after how long an
+//! idle node had better go.
 //!
-//! Knows nothing of free capacity, nodes on their way or money.
+//! Knows nothing of free capacity, nodes on their way or money; a price is at most a time it is worth.
 
 pub mod bins;
 pub mod calibration;
@@ -15,6 +16,7 @@ pub mod deficit;
 pub mod drift;
 pub mod events;
 mod fourier;
+pub mod gaps;
 mod history;
 pub mod labels;
 pub mod quantile;

@@ -11,8 +11,8 @@ use crate::{
     model::Pool,
     strategy::{
         Adaptive, ClusterAutoscaler, ConditionalQuantile, DigitalSignal, EnergySaver,
-        FixedHeadroom, Headroom, HourlyProfile, Hysteresis, IDLE_DEFAULT, Reactive, SpareRule,
-        Strategy, Unit, Watermark,
+        FixedHeadroom, Headroom, HourlyProfile, Hysteresis, IDLE_DEFAULT, Idle, LearnedIdle,
+        Reactive, SpareRule, Strategy, Unit, Watermark,
     },
     time::Millis,
     world::Placement,
@@ -41,7 +41,7 @@ pub struct PolicySpec {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Policy {
-    Reactive { idle: Millis },
+    Reactive { idle: Idle },
     ReactiveOvercreate { idle: Millis },
     ClusterAutoscaler { idle: Millis, pod_wait: Millis, after_add: Millis },
     Headroom { headroom: Headroom, idle: Millis },
@@ -116,7 +116,10 @@ impl PolicySpec {
 
     /// The reference that `gap_closed` starts from.
     pub fn reactive() -> Self {
-        Self { text: "reactive".to_owned(), policy: Policy::Reactive { idle: IDLE_DEFAULT } }
+        Self {
+            text: "reactive".to_owned(),
+            policy: Policy::Reactive { idle: Idle::Fixed(IDLE_DEFAULT) },
+        }
     }
 
     /// The reference that `gap_closed` leads to.
@@ -137,7 +140,8 @@ impl PolicySpec {
     /// A fresh strategy for one pool; `None` for the clairvoyant.
     pub fn build(&self, pool: &Pool, placement: Placement) -> Option<Box<dyn Strategy>> {
         Some(match self.policy {
-            Policy::Reactive { idle } => Box::new(Reactive::new(idle)),
+            Policy::Reactive { idle: Idle::Fixed(idle) } => Box::new(Reactive::new(idle)),
+            Policy::Reactive { idle } => Box::new(LearnedIdle::new(idle)),
             Policy::ReactiveOvercreate { idle } => Box::new(Reactive::overcreating(idle)),
             Policy::ClusterAutoscaler { idle, pod_wait, after_add } => {
                 Box::new(ClusterAutoscaler { idle, pod_wait, after_add })
@@ -183,7 +187,15 @@ impl FromStr for PolicySpec {
 }
 
 fn reactive(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
-    Ok(Policy::Reactive { idle: knobs.span("idle", IDLE_DEFAULT)? })
+    Ok(Policy::Reactive { idle: idle_rule(knobs)? })
+}
+
+/// `idle=TIME`, or `idle=break-even` with `kappa=` and `phi=`.
+fn idle_rule(knobs: &mut Knobs<'_>) -> Result<Idle, String> {
+    if !knobs.says("idle", "break-even") {
+        return Ok(Idle::Fixed(knobs.span("idle", IDLE_DEFAULT)?));
+    }
+    Ok(Idle::BreakEven { kappa: knobs.number("kappa", 20.0)?, phi: knobs.share("phi", 0.3)? })
 }
 
 fn overcreate(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
@@ -259,11 +271,17 @@ const SCHEMES: [(&str, Scheme); 7] = [
 
 fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     let value = knobs.value("a probability, as in quantile:0.9")?;
+    let level = knobs::share(value, 1.0)?;
+    let keep = knobs.share("keep", level)?;
+    if keep < level {
+        return Err(format!("keep={keep} must not be below {level}"));
+    }
     Ok(Policy::Quantile(SpareRule {
-        level: knobs::share(value, 1.0)?,
+        level,
+        keep,
         scheme: knobs.choice("by", &SCHEMES)?,
         unit: knobs.choice("unit", &[("nodes", Unit::Nodes), ("gpus", Unit::Gpus)])?,
-        idle: knobs.span("idle", IDLE_DEFAULT)?,
+        idle: idle_rule(knobs)?,
     }))
 }
 
@@ -329,8 +347,22 @@ mod tests {
         assert!(error("hysteresis,up=0.4").contains("below up=0.4"));
         assert!(error("headroom:many").contains("found `many`"));
         assert!(error("quantile:0.9,by=moon").contains("burst, hour, week-hour"));
+        assert!(error("quantile:0.9,keep=0.8").contains("below 0.9"));
         assert!(error("adaptive@x").contains("found `x`"));
         assert!(error("quantile:1.5").contains("0 to 1"));
+    }
+
+    #[test]
+    fn the_idle_time_is_a_time_or_breaks_even() {
+        let idle = |text: &str| match text.parse::<PolicySpec>().unwrap().policy {
+            Policy::Reactive { idle } => idle,
+            Policy::Quantile(rule) => rule.idle,
+            _ => Idle::Fixed(Millis::ZERO),
+        };
+        assert_eq!(idle("reactive,idle=5m"), Idle::Fixed(Millis::from_mins(5)));
+        let quantile = idle("quantile:0.9,idle=break-even,kappa=100,phi=1");
+        assert_eq!(quantile, Idle::BreakEven { kappa: 100.0, phi: 1.0 });
+        assert!(error("reactive,idle=5m,phi=1").contains("no knob `phi`"));
     }
 
     #[test]

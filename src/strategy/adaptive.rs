@@ -12,7 +12,7 @@
 //! history. Quantile of the prior: newsvendor, `q = 1 - 1 / kappa`.
 
 use super::{
-    Learner, PoolView, SpareRule, Strategy, Unit, Want,
+    Idle, Learner, PoolView, SpareRule, Strategy, Unit, Want,
     candidate::{Candidate, Timeline, candidates},
     job_log::JobLog,
 };
@@ -150,15 +150,16 @@ impl Adaptive {
 impl Strategy for Adaptive {
     fn want(&mut self, view: &PoolView<'_>) -> Want {
         if self.learner.observe(view) {
-            self.timeline.extend(self.learner.table().map(|table| (view.now, Arc::clone(table))));
+            let learned = self.learner.learned();
+            self.timeline.extend(learned.map(|learned| (view.now, Arc::clone(learned))));
         }
         self.log.note(view);
         if view.now >= self.next_choice {
             self.choose(view);
         }
         let features = self.learner.features(view.now);
-        let table = self.learner.table().map(AsRef::as_ref);
-        let want = self.candidates[self.active].want(table, features, view);
+        let learned = self.learner.learned().map(AsRef::as_ref);
+        let want = self.candidates[self.active].want(learned, features, view);
         let wake_at = self.learner.next_change(view.now).min(self.next_choice);
         Want { wake_at, ..want }
     }
@@ -172,11 +173,17 @@ fn reactive_only() -> Vec<Candidate> {
 /// whatever is kept; at a low price of waiting only a shorter idle time.
 fn prior_for(kappa: f64) -> Candidate {
     if kappa <= 8.0 {
-        return Candidate::Reactive { idle: Millis::from_mins(5) };
+        return Candidate::Reactive { idle: Idle::Fixed(Millis::from_mins(5)) };
     }
     let level = if kappa < 50.0 { 0.7 } else { 0.95 };
-    let idle = Millis::from_mins(10);
-    Candidate::Quantile(SpareRule { level, scheme: Scheme::Burst, unit: Unit::Nodes, idle })
+    let idle = Idle::Fixed(Millis::from_mins(10));
+    Candidate::Quantile(SpareRule {
+        level,
+        keep: level,
+        scheme: Scheme::Burst,
+        unit: Unit::Nodes,
+        idle,
+    })
 }
 
 fn nearest_to(candidates: &[Candidate], wanted: &Candidate) -> usize {

@@ -1,26 +1,25 @@
 //! The strategies a selector chooses from, and their replay on a pool's own past.
 
 use super::{
-    FixedHeadroom, Headroom, PoolView, Reactive, SpareRule, Strategy, Unit, Want, Watermark,
-    learner::next_change,
+    FixedHeadroom, Headroom, Idle, Learned, PoolView, Reactive, SpareRule, Strategy, Unit, Want,
+    Watermark, learner::next_change,
 };
 use crate::{
     forecast::{
         bins::{ACTIVE_WINDOW, Calendar, Features, Scheme},
         events::{Event, Events},
-        quantile::Table,
     },
     time::{Millis, Timestamp},
 };
 use std::sync::Arc;
 
-/// The quantiles a pool had at each instant, oldest first: what a strategy could have known then.
-pub(super) type Timeline = Vec<(Timestamp, Arc<Table>)>;
+/// What a pool had taught at each instant, oldest first: what a strategy could have known then.
+pub(super) type Timeline = Vec<(Timestamp, Arc<Learned>)>;
 
 /// A strategy to choose from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Candidate {
-    Reactive { idle: Millis },
+    Reactive { idle: Idle },
     Headroom { nodes: u32, idle: Millis },
     Watermark { share: f64, idle: Millis },
     Quantile(SpareRule),
@@ -29,15 +28,16 @@ pub(super) enum Candidate {
 /// All candidates, a coarse grid: finer ones differ by less than a day's noise.
 pub(super) fn candidates() -> Vec<Candidate> {
     let mins = Millis::from_mins;
-    let reactive =
-        [0, 5, 10, 30, 60, 120, 240].map(|idle| Candidate::Reactive { idle: mins(idle) });
+    let reactive = [0, 5, 10, 30, 60, 120, 240]
+        .map(|idle| Candidate::Reactive { idle: Idle::Fixed(mins(idle)) });
     let headroom = [1, 2, 4, 8].map(|nodes| Candidate::Headroom { nodes, idle: mins(10) });
     let watermark = [0.05, 0.1, 0.2].map(|share| Candidate::Watermark { share, idle: mins(10) });
     let mut all: Vec<Candidate> = reactive.into_iter().chain(headroom).chain(watermark).collect();
     let mut add = |scheme, unit, levels: &[f64], idles: &[i64]| {
         for &level in levels {
             for &idle in idles {
-                let rule = SpareRule { level, scheme, unit, idle: mins(idle) };
+                let rule =
+                    SpareRule { level, keep: level, scheme, unit, idle: Idle::Fixed(mins(idle)) };
                 all.push(Candidate::Quantile(rule));
             }
         }
@@ -54,13 +54,13 @@ impl Candidate {
     /// after the timeline's.
     pub(super) fn replay(&self, timeline: &Arc<Timeline>, zero: Timestamp) -> Box<dyn Strategy> {
         match *self {
-            Self::Reactive { idle } => Box::new(Reactive::new(idle)),
+            Self::Reactive { idle: Idle::Fixed(idle) } => Box::new(Reactive::new(idle)),
             Self::Headroom { nodes, idle } => {
                 Box::new(FixedHeadroom::new(Headroom::Nodes(nodes), idle))
             }
             Self::Watermark { share, idle } => Box::new(Watermark::new(share, idle)),
-            Self::Quantile(rule) => Box::new(Replayed {
-                rule,
+            Self::Reactive { .. } | Self::Quantile(_) => Box::new(Replayed {
+                candidate: *self,
                 timeline: Arc::clone(timeline),
                 shift: zero - Timestamp::ZERO,
                 events: Events::bounded(Timestamp::ZERO, 0, ACTIVE_WINDOW, 1 << 16),
@@ -71,22 +71,22 @@ impl Candidate {
     /// What the candidate wants now.
     pub(super) fn want(
         &self,
-        table: Option<&Table>,
+        learned: Option<&Learned>,
         features: Features,
         view: &PoolView<'_>,
     ) -> Want {
         match *self {
-            Self::Reactive { idle } => Want::nothing(idle),
+            Self::Reactive { idle } => idle.only(learned, view),
             Self::Headroom { nodes, idle } => Want { spare_nodes: nodes, ..Want::nothing(idle) },
             Self::Watermark { share, idle } => Watermark::new(share, idle).want(view),
-            Self::Quantile(rule) => rule.want(table, &features, view),
+            Self::Quantile(rule) => rule.want(learned, &features, view),
         }
     }
 }
 
-/// A quantile rule with the quantiles of the past.
+/// A candidate that learns, with what was known in the past.
 struct Replayed {
-    rule: SpareRule,
+    candidate: Candidate,
     timeline: Arc<Timeline>,
     shift: Millis,
     /// The last hour, for the situation.
@@ -102,12 +102,12 @@ impl Strategy for Replayed {
         self.events.forget(view.now);
         let then = view.now + self.shift;
         let known = self.timeline.partition_point(|&(at, _)| at <= then);
-        let table = known.checked_sub(1).map(|last| self.timeline[last].1.as_ref());
-        let next_table =
+        let learned = known.checked_sub(1).map(|last| self.timeline[last].1.as_ref());
+        let next_known =
             self.timeline.get(known).map_or(Timestamp::NEVER, |&(at, _)| at - self.shift);
         let calendar = Calendar { monday: Timestamp::ZERO - self.shift };
         let features = Features::at(&self.events, view.now, calendar);
-        let wake_at = next_change(&self.events, view.now).min(next_table);
-        Want { wake_at, ..self.rule.want(table, &features, view) }
+        let wake_at = next_change(&self.events, view.now).min(next_known);
+        Want { wake_at, ..self.candidate.want(learned, features, view) }
     }
 }

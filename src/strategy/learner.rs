@@ -1,13 +1,15 @@
-//! What a pool has taught so far: its events, and quantiles of the rise of demand by situation.
+//! What a pool has taught so far: quantiles of the rise of demand by situation, and the idle gaps of its
+//! nodes.
 //!
 //! Every minute of the last 14 days tells by how much demand rose in the lead time that followed; every
-//! six hours the quantiles are taken anew. A rise is used only once its lead time has passed.
+//! six hours the quantiles and the gaps are taken anew. A rise is used only once its lead time has passed.
 
 use super::PoolView;
 use crate::{
     forecast::{
         bins::{BURST_WINDOW, Calendar, Features, REPEAT_WINDOW},
         events::{Event, Events},
+        gaps::{IdleGaps, NeededNodes},
         labels::{Span, deltas},
         quantile::Table,
     },
@@ -16,24 +18,35 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// How often the quantiles are taken anew.
+/// How often both are taken anew.
 const REFIT: Millis = Millis::from_hours(6);
 
 /// Time that passes until a rise is noticed: one decision interval.
 const NOTICE: Millis = Millis::from_secs(15);
+
+/// What a strategy can know at an instant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learned {
+    /// Quantiles of the rise, once there are any.
+    pub table: Option<Table>,
+    /// Idle gaps of the nodes.
+    pub gaps: IdleGaps,
+}
 
 /// Learns from the views of one pool.
 #[derive(Clone, Debug, Default)]
 pub struct Learner {
     events: Option<Events>,
     demand: i64,
-    table: Option<Arc<Table>>,
+    needed: NeededNodes,
+    learned: Option<Arc<Learned>>,
     refit_at: Timestamp,
 }
 
 impl Learner {
-    /// Takes in a view; true if the quantiles are new.
+    /// Takes in a view; true if there is something new to know.
     pub fn observe(&mut self, view: &PoolView<'_>) -> bool {
+        self.needed.note(view.now, view.needed_nodes());
         self.note(view);
         if view.now < self.refit_at {
             return false;
@@ -42,9 +55,14 @@ impl Learner {
         true
     }
 
-    /// The quantiles, once there are any.
-    pub const fn table(&self) -> Option<&Arc<Table>> {
-        self.table.as_ref()
+    /// What is known, once there is something.
+    pub const fn learned(&self) -> Option<&Arc<Learned>> {
+        self.learned.as_ref()
+    }
+
+    /// When more will be known.
+    pub const fn next_refit(&self) -> Timestamp {
+        self.refit_at
     }
 
     /// The situation at an instant.
@@ -100,7 +118,8 @@ impl Learner {
         let count = labels.values.len();
         let features =
             Features::sweep(events, labels.first, labels.step, count, Calendar::default());
-        self.table = Table::fit(&features, &labels.values, None).map(Arc::new);
+        let table = Table::fit(&features, &labels.values, None);
+        self.learned = Some(Arc::new(Learned { table, gaps: self.needed.gaps(view.now) }));
     }
 }
 

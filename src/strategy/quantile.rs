@@ -11,14 +11,8 @@
 //! # Source
 //! Newsvendor quantile with conditional empirical distributions; see [`crate::forecast::quantile`].
 
-use super::{Learner, PoolView, Strategy, Want};
-use crate::{
-    forecast::{
-        bins::{Features, Scheme},
-        quantile::Table,
-    },
-    time::Millis,
-};
+use super::{Idle, Learned, Learner, PoolView, Strategy, Want};
+use crate::forecast::bins::{Features, Scheme};
 
 /// What the rise is kept ready in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,23 +28,36 @@ pub enum Unit {
 pub struct SpareRule {
     /// Probability with which the spare suffices, 0..=1.
     pub level: f64,
+    /// Probability with which what stays suffices, `level`..=1: a node that is there costs less to keep
+    /// than one that has to boot first.
+    pub keep: f64,
     /// Which situations are told apart.
     pub scheme: Scheme,
     /// What it is kept ready in.
     pub unit: Unit,
-    /// Idle nodes beyond it go after this long.
-    pub idle: Millis,
+    /// When idle nodes beyond it go.
+    pub idle: Idle,
 }
 
 impl SpareRule {
     /// What the rule wants; without quantiles nothing beyond what waits.
-    pub fn want(&self, table: Option<&Table>, features: &Features, view: &PoolView<'_>) -> Want {
-        let nothing = Want::nothing(self.idle);
-        let Some(table) = table else { return nothing };
-        let rise = table.quantile(self.scheme, features, self.level).max(0) as u64;
+    pub fn want(
+        &self,
+        learned: Option<&Learned>,
+        features: &Features,
+        view: &PoolView<'_>,
+    ) -> Want {
+        let nothing = self.idle.only(learned, view);
+        let Some(table) = learned.and_then(|learned| learned.table.as_ref()) else {
+            return nothing;
+        };
+        let rise = |level| table.quantile(self.scheme, features, level).max(0) as u64;
+        let nodes = |milli: u64| milli.div_ceil(view.node_milli()) as u32;
+        let spare = rise(self.level);
+        let keep = if self.keep > self.level { rise(self.keep) } else { spare };
         match self.unit {
-            Unit::Gpus => Want { spare_milli: rise, ..nothing },
-            Unit::Nodes => Want { spare_nodes: rise.div_ceil(view.node_milli()) as u32, ..nothing },
+            Unit::Gpus => Want { spare_milli: spare, keep_milli: keep, ..nothing },
+            Unit::Nodes => Want { spare_nodes: nodes(spare), keep_nodes: nodes(keep), ..nothing },
         }
     }
 }
@@ -73,7 +80,7 @@ impl Strategy for ConditionalQuantile {
     fn want(&mut self, view: &PoolView<'_>) -> Want {
         self.learner.observe(view);
         let features = self.learner.features(view.now);
-        let want = self.rule.want(self.learner.table().map(AsRef::as_ref), &features, view);
+        let want = self.rule.want(self.learner.learned().map(AsRef::as_ref), &features, view);
         Want { wake_at: self.learner.next_change(view.now), ..want }
     }
 }
@@ -82,14 +89,15 @@ impl Strategy for ConditionalQuantile {
 mod tests {
     use super::*;
     use crate::{
+        forecast::{gaps::IdleGaps, quantile::Table},
         model::{OwnerId, ShapeId},
         strategy::{Arrival, want::test_view},
-        time::Timestamp,
+        time::{Millis, Timestamp},
     };
 
     fn policy(level: f64, scheme: Scheme) -> ConditionalQuantile {
-        let idle = Millis::from_mins(10);
-        ConditionalQuantile::new(SpareRule { level, scheme, unit: Unit::Gpus, idle })
+        let idle = Idle::Fixed(Millis::from_mins(10));
+        ConditionalQuantile::new(SpareRule { level, keep: level, scheme, unit: Unit::Gpus, idle })
     }
 
     /// Every hour 16 GPUs arrive, followed by 16 more five minutes later; each runs 20 minutes.
@@ -151,8 +159,9 @@ mod tests {
     #[test]
     fn whole_nodes_are_rounded_up() {
         let rule = SpareRule { unit: Unit::Nodes, ..policy(0.9, Scheme::All).rule };
-        let table = Table::uniform([9000; 8]);
-        let want = rule.want(Some(&table), &Features::default(), &test_view());
+        let table = Some(Table::uniform([9000; 8]));
+        let learned = Learned { table, gaps: IdleGaps::default() };
+        let want = rule.want(Some(&learned), &Features::default(), &test_view());
         assert_eq!((want.spare_nodes, want.spare_milli), (2, 0));
     }
 }

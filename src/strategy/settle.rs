@@ -1,7 +1,8 @@
 //! From what a strategy wants to nodes created and removed: one arithmetic for all strategies.
 //!
-//! Creating fills a deficit of waiting jobs, floor and spare; removing stops where the same three
-//! would be hurt. So what is removed is never created again by the next look at the same state.
+//! Creating fills a deficit of waiting jobs, floor and spare; removing stops where the same three, or what
+//! is to be kept, would be hurt. Keep is never less than spare, so what is removed is never created again
+//! by the next look at the same state.
 
 use super::{PoolView, Want};
 use crate::time::Timestamp;
@@ -27,7 +28,7 @@ pub fn settle(
         return Plan { create, remove: 0 };
     }
     let expired = idle_since.take_while(|&since| since + want.idle_timeout <= view.now).count();
-    Plan { create: 0, remove: (expired as u32).min(surplus(view, want)) }
+    Plan { create: 0, remove: (expired as u32).min(surplus(view, want)).min(want.most_removals) }
 }
 
 /// Nodes missing for waiting jobs, and beyond them for floor and spare. A new node counts for all of
@@ -45,14 +46,15 @@ fn room_below_max(view: &PoolView<'_>) -> u32 {
     view.max_nodes.map_or(u32::MAX, |max| max.saturating_sub(view.alive_nodes()))
 }
 
-/// Nodes that could go without hurting waiting jobs, floor or spare.
+/// Nodes that could go without hurting waiting jobs, floor, spare or keep.
 fn surplus(view: &PoolView<'_>, want: &Want) -> u32 {
     let above_floor = view.alive_nodes().saturating_sub(want.floor_nodes.max(view.min_nodes));
-    let above_spare_nodes = view.spare_nodes.saturating_sub(want.spare_nodes);
-    let above_spare = view.spare_milli.saturating_sub(want.spare_milli) / view.node_milli();
+    let above_keep_nodes = view.spare_nodes.saturating_sub(want.keep_nodes.max(want.spare_nodes));
+    let keep_milli = want.keep_milli.max(want.spare_milli);
+    let above_keep = view.spare_milli.saturating_sub(keep_milli) / view.node_milli();
     above_floor
-        .min(above_spare_nodes)
-        .min(u32::try_from(above_spare).unwrap_or(u32::MAX))
+        .min(above_keep_nodes)
+        .min(u32::try_from(above_keep).unwrap_or(u32::MAX))
         .min(view.idle_nodes)
 }
 
@@ -118,6 +120,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_stays_but_is_not_created() {
+        let want = Want { spare_nodes: 1, keep_nodes: 2, ..Want::nothing(Millis::ZERO) };
+        let plan = |idle| settle(&view(5, idle), &want, long_idle(idle as usize));
+        assert_eq!(plan(0), Plan { create: 1, remove: 0 });
+        assert_eq!(plan(1), Plan::default());
+        assert_eq!(plan(3), Plan { create: 0, remove: 1 });
+        // 17 of 24 free GPUs are kept: one node may go only if 17 stay.
+        let in_gpus = Want { spare_milli: 8000, keep_milli: 17_000, ..Want::nothing(Millis::ZERO) };
+        assert_eq!(settle(&view(5, 3), &in_gpus, long_idle(3)), Plan::default());
+        assert_eq!(settle(&view(5, 4), &in_gpus, long_idle(4)).remove, 1);
+    }
+
+    #[test]
+    fn no_more_go_in_one_look_than_allowed() {
+        let want = Want { most_removals: 2, ..Want::nothing(Millis::ZERO) };
+        assert_eq!(settle(&view(5, 3), &want, long_idle(3)).remove, 2);
+        assert_eq!(settle(&view(3, 1), &want, long_idle(1)).remove, 1);
+    }
+
+    #[test]
     fn the_maximum_caps_creation_and_never_removes() {
         let capped = PoolView { firm_nodes: 9, max_nodes: Some(7), ..view(5, 0) };
         let want = Want::nothing(Millis::ZERO);
@@ -132,6 +154,7 @@ mod tests {
         fn a_settled_pool_stays_settled(
             busy in 0u32..20, idle in 0u32..20, flying in 0u32..5, firm in 0u32..5,
             floor in 0u32..30, spare in 0u64..100_000, spare_nodes in 0u32..10, min in 0u32..5,
+            keep in 0u64..150_000, keep_nodes in 0u32..15,
         ) {
             // Nodes are equal: a job that needs a new one leaves no empty one over.
             let (idle, flying) = if firm > 0 { (0, 0) } else { (idle, flying) };
@@ -144,7 +167,12 @@ mod tests {
                 ..view(busy + idle, idle)
             };
             let want = Want {
-                floor_nodes: floor, spare_milli: spare, spare_nodes, ..Want::nothing(Millis::ZERO)
+                floor_nodes: floor,
+                spare_milli: spare,
+                spare_nodes,
+                keep_milli: keep,
+                keep_nodes,
+                ..Want::nothing(Millis::ZERO)
             };
             let plan = settle(&before, &want, long_idle(idle as usize));
             let extra = plan.create.saturating_sub(firm);

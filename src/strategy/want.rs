@@ -81,6 +81,11 @@ impl PoolView<'_> {
         self.usable_nodes + self.in_flight_nodes
     }
 
+    /// Nodes on which something runs or that waiting jobs need, those to be created included.
+    pub fn needed_nodes(&self) -> u32 {
+        (self.alive_nodes() + self.firm_nodes).saturating_sub(self.spare_nodes)
+    }
+
     /// Demand in thousandths of a GPU: running and waiting.
     pub fn demand_milli(&self) -> u64 {
         self.running_milli + self.waiting_milli
@@ -101,9 +106,16 @@ pub struct Want {
     pub spare_milli: u64,
     /// At least so many whole empty nodes left over.
     pub spare_nodes: u32,
+    /// Nodes are created up to `spare_milli`, but none goes below this; less than `spare_milli` means the
+    /// same.
+    pub keep_milli: u64,
+    /// As `keep_milli`, in whole empty nodes.
+    pub keep_nodes: u32,
     /// A node that ran nothing for this long goes, if floor and spare allow. [`Millis::MAX`] = no node
     /// goes.
     pub idle_timeout: Millis,
+    /// At most so many nodes go in one look; if so many do, the next look follows at once.
+    pub most_removals: u32,
     /// Look again at this instant even if nothing happens.
     pub wake_at: Timestamp,
 }
@@ -115,7 +127,10 @@ impl Want {
             floor_nodes: 0,
             spare_milli: 0,
             spare_nodes: 0,
+            keep_milli: 0,
+            keep_nodes: 0,
             idle_timeout,
+            most_removals: u32::MAX,
             wake_at: Timestamp::NEVER,
         }
     }

@@ -604,7 +604,9 @@ impl<'a> World<'a> {
         arrivals.clear();
         finishes.clear();
         (self.arrivals[pool], self.finishes[pool]) = (arrivals, finishes);
-        let wakes = [Some(want.wake_at), next_expiry, grows_again];
+        let shrinks_on = Some(self.now + Millis(1))
+            .filter(|_| plan.remove > 0 && plan.remove == want.most_removals);
+        let wakes = [Some(want.wake_at), next_expiry, grows_again, shrinks_on];
         let future = wakes.into_iter().flatten().filter(|&at| at > self.now).min();
         self.wake_at = self.wake_at.min(future.unwrap_or(Timestamp::NEVER));
         self.carry_out(pool, plan)

@@ -53,6 +53,15 @@ impl<'a> Knobs<'a> {
         Some(self.given.remove(at).1)
     }
 
+    /// Whether a knob is given as this word, which is taken then.
+    pub(super) fn says(&mut self, name: &'static str, word: &str) -> bool {
+        let is_said = self.given.contains(&(name, word));
+        if is_said {
+            self.knob(name);
+        }
+        is_said
+    }
+
     pub(super) fn span(&mut self, name: &'static str, default: Millis) -> Result<Millis, String> {
         let Some(text) = self.knob(name) else { return Ok(default) };
         parse_duration(text).ok_or_else(|| {
