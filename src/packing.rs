@@ -5,9 +5,11 @@
 //! dimensions; [`Bins`] is many nodes at once for the question "would it fit, and what is left then".
 
 mod bins;
+mod growing;
 mod part;
 mod room;
 
 pub use bins::Bins;
+pub use growing::{Growing, equal_parts};
 pub use part::{Part, split};
 pub use room::{DeviceMask, Room};

@@ -3,17 +3,24 @@
 //! An instant counts from a zero that its owner defines: the start of the trace in simulations,
 //! the Unix epoch elsewhere. Arithmetic saturates, so "never" is simply a very late instant.
 
+use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     ops::{Add, AddAssign, Mul, Sub},
 };
 
 /// An instant: milliseconds since the owner's zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 /// A span of time in milliseconds; negative when "before".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Millis(pub i64);
 
 impl Timestamp {

@@ -1,9 +1,10 @@
 //! The share of a job that sits on one node.
 
 use crate::model::{Pool, Shape};
+use serde::{Deserialize, Serialize};
 
 /// What one node must give. `devices` distinct devices, `milli` thousandths of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Part {
     /// Devices.
     pub devices: u32,

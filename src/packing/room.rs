@@ -2,6 +2,7 @@
 
 use super::Part;
 use crate::model::Pool;
+use serde::{Deserialize, Serialize};
 
 /// Which devices of a node a part sits on, bit `i` = device `i`; empty where devices are not told
 /// apart.
@@ -11,7 +12,7 @@ pub type DeviceMask = u128;
 ///
 /// Where no job shares a device, only their number counts and `devices` is empty. Otherwise
 /// `devices[i]` is what is left of device `i` in thousandths.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
     /// Devices nobody uses.
     pub whole: u32,

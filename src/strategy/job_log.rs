@@ -102,6 +102,7 @@ mod tests {
             shape: ShapeId(0),
             owner: OwnerId(job),
             gpu_milli: 8000,
+            is_running: false,
         };
         let arrivals = [arrival(0, 0), arrival(1, 100), arrival(2, 300), arrival(3, 400)];
         let finish = |job, started, at| Finish { job, started: secs(started), at: secs(at) };

@@ -113,6 +113,7 @@ mod tests {
                     shape: ShapeId(0),
                     owner: OwnerId(1),
                     gpu_milli: 16_000,
+                    is_running: false,
                 };
                 let arrivals = if [0, 300].contains(&secs) { &[arrival][..] } else { &[] };
                 let view = PoolView { now, running_milli, arrivals, ..test_view() };

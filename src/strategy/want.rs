@@ -43,6 +43,8 @@ pub struct Arrival {
     pub owner: OwnerId,
     /// Demand in thousandths of a GPU, all workers together.
     pub gpu_milli: u64,
+    /// It was running already when it was first seen.
+    pub is_running: bool,
 }
 
 /// A job of the pool that ended since the last look.

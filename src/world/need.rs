@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::Trace,
-    packing::{Bins, Part},
+    packing::{Bins, Growing, Part, equal_parts},
     strategy::{Credit, Timers},
     time::Timestamp,
 };
@@ -44,15 +44,6 @@ pub(super) struct Need {
     pub(super) next_ripe: Option<Timestamp>,
 }
 
-/// A pool while waiting jobs are packed onto it.
-struct Packed<'a> {
-    fleet: &'a Fleet,
-    bins: Bins,
-    new_nodes: u32,
-    /// New nodes that may be asked for.
-    growth: u32,
-}
-
 pub(super) fn look(
     now: Timestamp,
     fleets: &[Fleet],
@@ -69,8 +60,8 @@ pub(super) fn look(
     // What waits does not fit on what is free, else it would have started.
     let is_full =
         fleets.iter().all(|fleet| !fleet.can_grow(now) && credited(fleet, timers.credit) == 0);
-    let mut packed: Option<Vec<_>> = (!is_full)
-        .then(|| fleets.iter().map(|fleet| Packed::new(fleet, timers.credit, now)).collect());
+    let mut packed: Option<Vec<_>> =
+        (!is_full).then(|| fleets.iter().map(|fleet| growing(fleet, timers.credit, now)).collect());
     for class in in_packing_order(queue, classes) {
         let units = &queue.line(class).units;
         let is_ripe = |&first: &u32| trace.jobs[first as usize].submit + timers.pending_age <= now;
@@ -86,7 +77,7 @@ pub(super) fn look(
         need.classes.push(ClassNeed { class, considered, unplaced: considered - placed });
     }
     need.pools = match packed {
-        Some(packed) => packed.iter().map(Packed::need).collect(),
+        Some(packed) => packed.iter().map(need_of).collect(),
         None => fleets.iter().map(|fleet| nothing_placed(fleet, timers.credit)).collect(),
     };
     need
@@ -118,31 +109,29 @@ fn in_packing_order(queue: &Queue, classes: &Classes) -> Vec<ClassId> {
 }
 
 /// Packs up to `units` units of a class; returns how many found a place.
-fn pack_class(packed: &mut [Packed<'_>], class: &Class, units: u32) -> u32 {
-    let equal = |&pool: &u32| {
-        let parts = &class.bare_parts[pool as usize];
-        parts.iter().all(|part| *part == parts[0]).then_some((pool, parts[0], parts.len() as u32))
-    };
+fn pack_class(packed: &mut [Growing<'_>], class: &Class, units: u32) -> u32 {
+    let parts = |pool: u32| class.bare_parts[pool as usize].as_slice();
+    let equal = |&pool: &u32| Some((pool, equal_parts(parts(pool))?));
     match class.pools.iter().map(equal).collect::<Option<Vec<_>>>() {
         Some(pools) => pack_equal_parts(packed, &pools, units),
         None => (0..units).find(|_| !pack_unit(packed, class)).unwrap_or(units),
     }
 }
 
-fn pack_unit(packed: &mut [Packed<'_>], class: &Class) -> bool {
+fn pack_unit(packed: &mut [Growing<'_>], class: &Class) -> bool {
     let parts = |pool: u32| class.bare_parts[pool as usize].as_slice();
-    class.pools.iter().any(|&pool| packed[pool as usize].bins.place_all(parts(pool)))
+    class.pools.iter().any(|&pool| packed[pool as usize].place_all(parts(pool)))
         || class.pools.iter().any(|&pool| packed[pool as usize].grow_for(parts(pool)))
 }
 
 /// The same, all units at once, where a unit is so many equal parts on each of its pools: first what
 /// exists is filled, pool by pool, then the pools grow.
-fn pack_equal_parts(packed: &mut [Packed<'_>], pools: &[(u32, Part, u32)], units: u32) -> u32 {
+fn pack_equal_parts(packed: &mut [Growing<'_>], pools: &[(u32, (Part, u32))], units: u32) -> u32 {
     let mut left = units;
-    for &(pool, part, each) in pools {
+    for &(pool, (part, each)) in pools {
         left -= packed[pool as usize].fill(&part, each, left);
     }
-    for &(pool, part, each) in pools {
+    for &(pool, (part, each)) in pools {
         left -= packed[pool as usize].grow_and_fill(&part, each, left);
     }
     units - left
@@ -156,72 +145,32 @@ pub(super) fn new_nodes_for(fleet: &Fleet, parts: &[Part]) -> Option<u32> {
         // Asked only when it fits nowhere, which at second 0 is often.
         return (below_max > 0).then_some(1);
     }
-    Packed::bins_of(fleet).grow_for(parts, &fleet.empty_node, below_max)
+    bins_of(fleet).grow_for(parts, &fleet.empty_node, below_max)
 }
 
 fn below_max(fleet: &Fleet) -> u32 {
     fleet.pool.max_nodes.map_or(u32::MAX, |max| max.saturating_sub(fleet.alive()))
 }
 
-impl<'a> Packed<'a> {
-    fn new(fleet: &'a Fleet, credit: Credit, now: Timestamp) -> Self {
-        let mut bins = Self::bins_of(fleet);
-        bins.add(&fleet.empty_node, credited(fleet, credit));
-        let growth = if fleet.can_grow(now) { below_max(fleet) } else { 0 };
-        Self { fleet, bins, new_nodes: 0, growth }
-    }
+fn growing(fleet: &Fleet, credit: Credit, now: Timestamp) -> Growing<'_> {
+    let mut bins = bins_of(fleet);
+    bins.add(&fleet.empty_node, credited(fleet, credit));
+    let growth = if fleet.can_grow(now) { below_max(fleet) } else { 0 };
+    Growing::new(bins, &fleet.empty_node, growth)
+}
 
-    /// What the usable nodes have left. Nodes that are full have no say.
-    fn bins_of(fleet: &Fleet) -> Bins {
-        if fleet.is_simple {
-            return Bins::Levels(fleet.by_free.iter().map(|nodes| nodes.len() as u32).collect());
-        }
-        Bins::Rooms(fleet.rooms().filter(|room| room.free_milli > 0).cloned().collect())
+/// What the usable nodes have left. Nodes that are full have no say.
+fn bins_of(fleet: &Fleet) -> Bins {
+    if fleet.is_simple {
+        return Bins::Levels(fleet.by_free.iter().map(|nodes| nodes.len() as u32).collect());
     }
+    Bins::Rooms(fleet.rooms().filter(|room| room.free_milli > 0).cloned().collect())
+}
 
-    /// Adds as many new nodes as the parts need, or none if the pool may not grow that far.
-    fn grow_for(&mut self, parts: &[Part]) -> bool {
-        let most = self.growth - self.new_nodes;
-        let added = self.bins.grow_for(parts, &self.fleet.empty_node, most);
-        self.new_nodes += added.unwrap_or(0);
-        added.is_some()
-    }
-
-    /// Places up to `units` units of `each` equal parts on what there is; returns how many.
-    fn fill(&mut self, part: &Part, each: u32, units: u32) -> u32 {
-        if each == 1 {
-            return self.bins.place_many(part, units);
-        }
-        let units = self.bins.count_fitting(part, units.saturating_mul(each)) / each;
-        self.bins.place_many(part, units * each);
-        units
-    }
-
-    /// Adds as many new nodes as these units need, and at most as many as the pool may grow; returns how
-    /// many units found a place.
-    fn grow_and_fill(&mut self, part: &Part, each: u32, units: u32) -> u32 {
-        let most = self.growth - self.new_nodes;
-        if units == 0 || most == 0 {
-            return 0;
-        }
-        let empty = &self.fleet.empty_node;
-        let on_new = u64::from(empty.count_fitting(part));
-        let wanted = u64::from(units.saturating_mul(each));
-        let free = if each == 1 { 0 } else { u64::from(self.bins.count_fitting(part, each)) };
-        let units = wanted.min(free + u64::from(most) * on_new) / u64::from(each);
-        let parts = units * u64::from(each);
-        let nodes = parts.saturating_sub(free).div_ceil(on_new) as u32;
-        self.bins.add(empty, nodes);
-        self.new_nodes += nodes;
-        self.bins.place_many(part, parts as u32);
-        units as u32
-    }
-
-    fn need(&self) -> PoolNeed {
-        PoolNeed {
-            firm_nodes: self.new_nodes,
-            spare_milli: self.bins.free_milli(),
-            spare_nodes: self.bins.empty_nodes(&self.fleet.empty_node),
-        }
+fn need_of(packed: &Growing<'_>) -> PoolNeed {
+    PoolNeed {
+        firm_nodes: packed.new_nodes(),
+        spare_milli: packed.free_milli(),
+        spare_nodes: packed.empty_nodes(),
     }
 }

@@ -371,6 +371,7 @@ impl<'a> World<'a> {
             shape: job.shape,
             owner: job.owner,
             gpu_milli: class.demand_milli,
+            is_running: job.is_preexisting(),
         });
         self.typical.note(&class.bare_parts[home as usize][0]);
     }
