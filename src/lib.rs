@@ -7,7 +7,7 @@
 //! | 0 | [`time`], [`units`] | std |
 //! | 1 | [`model`] | 0 |
 //! | 2 | [`packing`], [`lead_time`], [`forecast`] | 0-1 |
-//! | 3 | [`strategy`], [`world`] | 0-2 |
+//! | 3 | [`strategy`], [`world`], [`guard`] | 0-2 |
 //! | 4 | [`config`] | 0-1 |
 //! | 5 | [`sim`] | 0-4 |
 //! | 6 | [`cli`] | all |
@@ -17,6 +17,7 @@
 pub mod cli;
 pub mod config;
 pub mod forecast;
+pub mod guard;
 pub mod lead_time;
 pub mod model;
 pub mod packing;

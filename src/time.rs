@@ -13,12 +13,14 @@ use std::{
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 /// A span of time in milliseconds; negative when "before".
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[serde(transparent)]
 pub struct Millis(pub i64);
 
 impl Timestamp {

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 /// Top-level modules by layer. `packing`, `lead_time` and `forecast` do not know each other either;
 /// `sim` and (later) `live` do not.
-const LAYERS: [(&str, u8); 11] = [
+const LAYERS: [(&str, u8); 12] = [
     ("time", 0),
     ("units", 0),
     ("model", 1),
@@ -14,6 +14,7 @@ const LAYERS: [(&str, u8); 11] = [
     ("forecast", 2),
     ("strategy", 3),
     ("world", 3),
+    ("guard", 3),
     ("config", 4),
     ("sim", 5),
     ("cli", 6),

@@ -4,23 +4,26 @@
 //! shape are interchangeable for the scheduler. A job is 32 bytes, so ten million fit in memory.
 
 use crate::time::{Millis, Timestamp};
-
 use serde::{Deserialize, Serialize};
 
 /// Index into [`super::Trace::shapes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ShapeId(pub u32);
 
 /// Index into [`super::Trace::owners`]; 0 is "unknown".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct OwnerId(pub u32);
 
 /// Index into [`super::Trace::gangs`]; [`GangId::NONE`] for a job that starts on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct GangId(pub u32);
 
 /// Index into [`super::Trace::kinds`]; 0 is "no kind given", 1 is `preexisting`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct KindId(pub u32);
 
 impl GangId {

@@ -1,7 +1,6 @@
 //! The share of a job that sits on one node.
 
 use crate::model::{Pool, Shape};
-
 use serde::{Deserialize, Serialize};
 
 /// What one node must give. `devices` distinct devices, `milli` thousandths of each.

@@ -2,7 +2,6 @@
 
 use super::Part;
 use crate::model::Pool;
-
 use serde::{Deserialize, Serialize};
 
 /// Which devices of a node a part sits on, bit `i` = device `i`; empty where devices are not told
