@@ -6,6 +6,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use prewarm::{
+    guard::shadow::{Shadow, ShadowWorld},
     model::{Pool, Trace},
     sim::{
         arrivals, bounds,
@@ -13,11 +14,14 @@ use prewarm::{
         policy::PolicySpec,
         scenario,
     },
-    strategy::Strategy,
+    strategy::{Arrival, Finish, PoolView, Reactive, Strategy, Want},
     time::{Millis, Timestamp},
     world::{self, Outcome, Placement, Setup},
 };
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    sync::{Arc, Mutex},
+};
 
 const DEMAND: &str = "
 end: 52d
@@ -100,5 +104,52 @@ fn table(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, kernel, references, table);
+/// What a controller is told at one look.
+type Look = (Timestamp, Vec<Arrival>, Vec<Finish>);
+
+/// A pool that keeps nodes longer than the shadow, so that jobs start earlier than there.
+struct Spy(Reactive, Arc<Mutex<Vec<Look>>>);
+
+impl Strategy for Spy {
+    fn want(&mut self, view: &PoolView<'_>) -> Want {
+        let look = (view.now, view.arrivals.to_vec(), view.finishes.to_vec());
+        self.1.lock().expect("one thread").push(look);
+        self.0.want(view)
+    }
+}
+
+fn looks(trace: &Trace) -> Vec<Look> {
+    let looks = Arc::new(Mutex::new(Vec::new()));
+    let spy = Spy(Reactive::new(Millis::from_hours(2)), Arc::clone(&looks));
+    world::run(trace, &setup(), &mut [Box::new(spy)], &|_| true);
+    let looks = looks.lock().expect("one thread");
+    looks.clone()
+}
+
+fn follow(looks: &[Look], world: &ShadowWorld<'_>) -> Shadow {
+    let mut shadow = Shadow::new(Timestamp::ZERO);
+    for (now, arrivals, finishes) in looks {
+        shadow.advance(*now, arrivals, finishes, world);
+    }
+    shadow
+}
+
+/// Events here: arrivals and ends of jobs. Budget: 200 k events per second at 100 nodes.
+fn shadow(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("shadow");
+    group.sample_size(10);
+    let busy = DEMAND.replace("51.7", "190");
+    let shared = DEMAND.replace("  bursts:", "  gpuMilli: 300\n  bursts:");
+    for (name, text) in [("philly", DEMAND), ("100 nodes", &busy), ("fractions", &shared)] {
+        let trace = demand(text);
+        let (looks, pool) = (looks(&trace), Pool::new("default", 8));
+        let world = ShadowWorld::new(&pool, &trace.shapes);
+        let events = looks.iter().map(|(_, arrivals, finishes)| arrivals.len() + finishes.len());
+        group.throughput(Throughput::Elements(events.sum::<usize>() as u64));
+        group.bench_function(name, |bench| bench.iter(|| follow(&looks, &world)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, kernel, shadow, references, table);
 criterion_main!(benches);

@@ -4,5 +4,8 @@
 //! upper, never much more node-time than that. Everything here is pure, serialisable and bounded in
 //! memory.
 
+pub mod ladder;
 pub mod ledger;
+pub mod limits;
 pub mod shadow;
+pub mod skill;
