@@ -6,7 +6,7 @@ mod pool;
 mod trace;
 
 pub use job::{Gang, GangId, Job, KindId, OwnerId, Shape, ShapeId};
-pub use pool::{LeadTime, MAX_DEVICES, Pool, StageTime, SupplyLimit};
+pub use pool::{LeadTime, MAX_DEVICES, MAX_NODES, Pool, StageTime, SupplyLimit};
 pub use trace::{SkipReason, Trace, TraceBuilder};
 
 /// The resource name of a whole NVIDIA GPU; MIG slices have names of their own
