@@ -4,6 +4,7 @@
 //! The only part that reads the environment, files named by the user and the terminal.
 #![allow(clippy::disallowed_methods, reason = "the shell is where clock and environment are read")]
 
+mod file;
 mod import;
 mod progress;
 mod simulate;

@@ -7,7 +7,7 @@ mod snapshot;
 mod trace;
 
 pub use job::{Gang, GangId, Job, KindId, OwnerId, Shape, ShapeId};
-pub use pool::{LeadTime, MAX_DEVICES, Pool, StageTime, SupplyLimit};
+pub use pool::{LeadTime, MAX_DEVICES, MAX_NODES, Pool, StageTime, SupplyLimit};
 pub use snapshot::{
     Action, Arrival, Finish, Free, NodeId, NodeSnapshot, NodeStage, Occurrence, PoolSnapshot,
     Queued, Sight, Signal, Snapshot, Waiting,

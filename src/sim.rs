@@ -2,6 +2,7 @@
 
 pub mod arrivals;
 pub mod bounds;
+pub mod caveats;
 pub mod clairvoyant;
 pub mod compare;
 pub mod expect;

@@ -106,6 +106,24 @@ fn wrong_arguments_are_refused_with_what_to_do() {
     refused(&["simulate", "--trace", "no-such-trace.csv"], &["no-such-trace.csv"]);
     refused(&["simulate", "--trace", trace, "--threads", "0"], &["1..=256"]);
     refused(&["simulat"], &["simulate"]);
+    for (flag, value, says) in [
+        ("--min-nodes", "-5", "1000000"),
+        ("--max-nodes", "-5", "1000000"),
+        ("--min-nodes", "1000001", "1000000"),
+        ("--max-nodes", "0", "1..=1000000"),
+        ("--seed", "-5", "not a seed"),
+        ("--failure-rate", "-0.5", "between 0 and 0.99"),
+        ("--lead-cv", "-1", "between 0 and 10"),
+        ("--provisioning", "-5", "write 300s"),
+        ("--gpus-per-node", "-8", "1 to 128"),
+        ("--pool", "=8", "the name is empty"),
+    ] {
+        refused(&["simulate", "--trace", trace, flag, value], &[flag, value, says]);
+    }
+    let scenario = "end: 1d\npools: [{name: ''}]\npolicies: [reactive]\n\
+                    arrivals: [{name: j, jobs: [{at: 0s, gpus: 8, duration: 1h}]}]\n";
+    let scenario = file(folder.path(), "nameless.yaml", scenario);
+    refused(&["simulate", scenario.to_str().unwrap()], &["name"]);
 }
 
 #[test]
@@ -203,7 +221,76 @@ fn the_page_is_written_and_its_path_is_the_last_line() {
     let nowhere = ["simulate", "--trace", trace, "--report", "/no/such/folder/x.html"];
     let output = prewarm(&nowhere);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("cannot write the report"));
+    assert!(stderr(&output).contains("there is no folder /no/such/folder"));
+    assert_eq!(stdout(&output), "", "refused before the work");
+}
+
+#[test]
+fn the_page_replaces_no_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = small_trace(folder.path());
+    let nodes =
+        file(folder.path(), "nodes.csv", "sn,cpu_milli,memory_mib,gpu,model\nn1,9,9,8,T4\n");
+    let supply = file(folder.path(), "s.json", r#"{"metadata": {"gap_seconds": 9}, "data": [9]}"#);
+    let text = "end: 1d\npools: [{name: a}]\npolicies: [reactive]\n\
+                arrivals: [{name: t, trace: jobs.csv}]\n";
+    let scenario = file(folder.path(), "x.yaml", text);
+    let files = [&trace, &nodes, &supply, &scenario];
+    let before = files.map(|file| fs::read(file).unwrap());
+    let [trace, nodes, supply, scenario] = files.map(|file| file.to_str().unwrap());
+    let roundabout = folder.path().join(".").join("jobs.csv");
+    let of_trace = ["simulate", "--trace", trace];
+    for (flags, page) in [
+        (&["--policy", "reactive"][..], roundabout.to_str().unwrap()),
+        (&["--nodes", nodes], nodes),
+        (&["--supply", &format!("default={supply}")], supply),
+    ] {
+        let arguments = [&of_trace[..], flags, &["--report", page]].concat();
+        refused(&arguments, &["this is the input: name another file"]);
+    }
+    for page in [scenario, trace] {
+        refused(&["simulate", scenario, "--report", page], &["this is the input"]);
+    }
+    refused(
+        &[&of_trace[..], &["--report", folder.path().to_str().unwrap()]].concat(),
+        &["this is a folder"],
+    );
+    assert_eq!([trace, nodes, supply, scenario].map(|file| fs::read(file).unwrap()), before);
+}
+
+#[test]
+fn what_to_know_before_trusting_the_figures_stands_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = "0,600,8,1000,T4,amy,train\n0,600,8,1000,A100,amy,train\n";
+    let trace = file(folder.path(), "jobs.csv", &format!("{HEADER}{rows}"));
+    let page = folder.path().join("report.html");
+    let run = |flags: &[&str]| {
+        let fixed = ["simulate", "--policy", "reactive", "--trace", trace.to_str().unwrap()];
+        let output = prewarm(&[&fixed[..], flags].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let table = run(&["--pool", "t4=8:T4", "--report", page.to_str().unwrap()]);
+    assert!(table.contains("! 1 job fits no pool") && table.contains("8 GPU of A100"), "{table}");
+    assert!(fs::read_to_string(&page).unwrap().contains("1 job fits no pool"));
+    let report: serde_json::Value = serde_json::from_str(&run(&["--output", "json"])).unwrap();
+    let caveats = report["caveats"].as_array().unwrap();
+    assert_eq!(caveats.len(), 1);
+    assert!(caveats[0].as_str().unwrap().starts_with("2 jobs ask for a GPU model"), "{caveats:?}");
+}
+
+#[test]
+fn a_trace_without_jobs_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = file(folder.path(), "header.csv", HEADER);
+    let no_gpu = file(folder.path(), "cpu.csv", &format!("{HEADER}0,600,0,1000,,amy,train\n"));
+    let (header, no_gpu) = (header.to_str().unwrap(), no_gpu.to_str().unwrap());
+    refused(&["simulate", "--trace", header], &["header.csv", "a header but no row"]);
+    refused(&["simulate", "--trace", no_gpu], &["cpu.csv", "none of the 1 rows", "1 no gpu"]);
+    let text = "end: 1d\npools: [{name: a}]\npolicies: [reactive]\n\
+                arrivals: [{name: j, jobs: [{at: 0s, gpus: 8, duration: 1h}]}]\n";
+    let scenario = file(folder.path(), "x.yaml", text);
+    refused(&["simulate", scenario.to_str().unwrap(), "--trace", header], &["no row"]);
 }
 
 #[test]

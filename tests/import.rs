@@ -70,7 +70,7 @@ fn wrong_use_ends_with_2_and_one_line() {
     let cases: [(&[&str], &str); 7] = [
         (&["in.csv", "-o", "./in.csv"], "this is the input: name another file"),
         (&["in.csv", "-o", "."], "this is a folder: name a file to write"),
-        (&["in.csv", "-o", "no/where.csv"], "no/where.csv: cannot write: No such file"),
+        (&["in.csv", "-o", "no/where.csv"], "no/where.csv: there is no folder no: make it first"),
         (&["none.csv", "-o", "out.csv"], "none.csv: cannot read: No such file"),
         (&["odd.csv", "-o", "out.csv"], "not known from its start `colour`: name the format"),
         (&["bad.csv", "-o", "out.csv"], "bad.csv:2: duration_s: found `soon`: the run time is"),

@@ -1,16 +1,14 @@
 //! `prewarm import`: a foreign trace in, the common form out.
 
-use super::{Ending, progress::Bar, say, trace_flags::TraceFlags};
+use super::{Ending, file, progress::Bar, say, trace_flags::TraceFlags};
 use crate::model::Trace;
 use crate::sim::{
     export::write_jobs,
     import::{Format, read_file},
 };
-use anyhow::{Context, bail};
+use anyhow::Context;
 use flate2::{Compression, write::GzEncoder};
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Turn a foreign trace into the common form.
@@ -56,10 +54,13 @@ fn after_help() -> String {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
-    refuse_overwriting_input(&args.input, &args.out)?;
+    for input in std::iter::once(args.input.as_path()).chain(args.flags.job_table()) {
+        file::refuse_overwriting(&args.out, input)?;
+    }
+    file::check_target(&args.out)?;
     let trace =
         read_file(&args.input, args.flags.format, &args.flags.options(), &Bar::new("reading"))?;
-    write_file(&trace, &args.out)
+    write_trace(&trace, &args.out)
         .with_context(|| format!("{}: cannot write", args.out.display()))?;
     say(&match args.output {
         Output::Table => summary(&trace, &args.out),
@@ -68,45 +69,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
     Ok(Ending::Fine)
 }
 
-/// Both names may lead to one file.
-fn refuse_overwriting_input(input: &Path, out: &Path) -> anyhow::Result<()> {
-    let same = match (fs::canonicalize(input), fs::canonicalize(out)) {
-        (Ok(input), Ok(out)) => input == out,
-        _ => input == out,
-    };
-    if same {
-        bail!("{}: this is the input: name another file to write", out.display());
-    }
-    if out.is_dir() {
-        bail!("{}: this is a folder: name a file to write", out.display());
-    }
-    Ok(())
-}
-
-/// Writes beside the target and renames, so that nobody sees half a trace.
-fn write_file(trace: &Trace, out: &Path) -> std::io::Result<()> {
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = out.with_file_name(name);
-    let written = write_to(trace, &part, out.extension().is_some_and(|end| end == "gz"))
-        .and_then(|()| fs::rename(&part, out));
-    if written.is_err() {
-        // The first error is the one to tell.
-        fs::remove_file(&part).ok();
-    }
-    written
-}
-
-fn write_to(trace: &Trace, path: &Path, zip: bool) -> std::io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    if zip {
-        let mut encoder = GzEncoder::new(&mut file, Compression::default());
+/// The common form, gzipped if the name says so.
+fn write_trace(trace: &Trace, out: &Path) -> std::io::Result<()> {
+    let zip = out.extension().is_some_and(|end| end == "gz");
+    file::write(out, |file| {
+        if !zip {
+            return write_jobs(trace, file);
+        }
+        let mut encoder = GzEncoder::new(file, Compression::default());
         write_jobs(trace, &mut encoder)?;
-        encoder.finish()?;
-    } else {
-        write_jobs(trace, &mut file)?;
-    }
-    file.flush()
+        encoder.finish().map(drop)
+    })
 }
 
 /// What became of the rows, for people.

@@ -1,7 +1,7 @@
 //! `prewarm simulate`: a scenario or a trace in; a table, a JSON document and a page out.
 
 use super::{
-    Ending, complain,
+    Ending, complain, file,
     progress::{Bar, interrupted},
     say,
     trace_flags::TraceFlags,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::scenario::{Expectation, Scenario},
-    model::{Pool, Trace, TraceBuilder},
+    model::{MAX_NODES, Pool, Trace, TraceBuilder},
     sim::{
         arrivals,
         compare::{Comparison, compare},
@@ -22,18 +22,24 @@ use crate::{
     world::{Placement, Setup},
 };
 use anyhow::{Context, anyhow, bail};
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 /// Compare scaling policies on a scenario or a trace, offline.
 ///
 /// A scenario file describes pools, demand, faults and policies; a trace is demand alone, and the pool
 /// is given by flags. Both together: the scenario's pools with the demand of the trace.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Examples:
   prewarm simulate simulations/monday-morning.yaml --report report.html
   prewarm simulate --trace jobs.csv.gz --policy reactive,watermark:0.2,idle=30m
-  prewarm simulate --trace jobs.csv --pool a100=8:A100,t4=4:T4 --output json")]
+  prewarm simulate --trace jobs.csv --pool a100=8:A100,t4=4:T4 --output json"
+)]
 pub(super) struct Args {
     /// Scenario file (YAML)
     scenario: Option<PathBuf>,
@@ -69,10 +75,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "SHARE", value_parser = values::failure_rate)]
     failure_rate: Option<f64>,
     /// Nodes always kept, per pool
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_NODES)))]
     min_nodes: Option<u32>,
     /// Most nodes, per pool
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_NODES)))]
     max_nodes: Option<u32>,
     /// Where jobs go: best-fit, spread (kube-scheduler's default) or fgd
     #[arg(long)]
@@ -85,7 +91,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", value_parser = values::span)]
     until: Option<Millis>,
     /// Seed of everything that is drawn
-    #[arg(long)]
+    #[arg(long, value_parser = values::seed)]
     seed: Option<u64>,
     /// What to print
     #[arg(long, value_enum, default_value_t)]
@@ -125,6 +131,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
     }
+    check_report(args)?;
     let case = read_case(args)?;
     let (report, pictures) = {
         let bar = Bar::new("simulating");
@@ -144,13 +151,25 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
     check(args, &case, &report)
 }
 
+/// The page must not replace a file that is read.
+fn check_report(args: &Args) -> anyhow::Result<()> {
+    let Some(out) = &args.report else { return Ok(()) };
+    let supplies = args.supply.iter().map(|text| Path::new(supply_of(text).1));
+    let named = [&args.scenario, &args.trace, &args.nodes].into_iter().flatten();
+    let inputs = named.map(PathBuf::as_path).chain(args.trace_flags.job_table()).chain(supplies);
+    for input in inputs {
+        file::refuse_overwriting(out, input)?;
+    }
+    file::check_target(out)
+}
+
 fn show(args: &Args, report: &Report, pictures: &[PolicyPictures]) -> anyhow::Result<()> {
     match args.output {
         Output::Table => say(&report::table(report))?,
         Output::Json => say(&report::json(report))?,
     }
     let Some(path) = &args.report else { return Ok(()) };
-    std::fs::write(path, report::page(report, pictures))
+    file::write(path, |file| file.write_all(report::page(report, pictures).as_bytes()))
         .with_context(|| format!("{}: cannot write the report", path.display()))?;
     let path = path.canonicalize().unwrap_or_else(|_| path.clone());
     match args.output {
@@ -235,6 +254,9 @@ fn scenario_trace(args: &Args, scenario: &Scenario, path: &Path) -> anyhow::Resu
     let mut builder = TraceBuilder::new();
     arrivals::add_to(&mut builder, &scenario.arrivals, seed, scenario.starts_at, scenario.end);
     for file in scenario::trace_files(scenario, path) {
+        if let Some(out) = &args.report {
+            file::refuse_overwriting(out, &file)?;
+        }
         builder.extend(&read_trace(args, &file)?);
     }
     Ok(builder.build())
@@ -243,11 +265,6 @@ fn scenario_trace(args: &Args, scenario: &Scenario, path: &Path) -> anyhow::Resu
 fn trace_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
     let policies = if args.policy.is_empty() { PolicySpec::defaults() } else { policies(args)? };
     let trace = read_trace(args, path)?;
-    if trace.jobs.is_empty() {
-        let why: Vec<String> =
-            trace.skipped.iter().map(|(why, rows)| format!("{rows} {}", why.key())).collect();
-        bail!("{}: no job to simulate in {} rows ({})", path.display(), trace.rows, why.join(", "));
-    }
     let end = args.until.map_or_else(|| natural_end(&trace), |until| Timestamp::ZERO + until);
     let default = || vec![Pool::new("default", args.gpus_per_node.unwrap_or(8))];
     let pools = named_pools(args)?.unwrap_or_else(default);
@@ -266,7 +283,29 @@ fn trace_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
 
 fn read_trace(args: &Args, path: &Path) -> anyhow::Result<Trace> {
     let bar = Bar::new("reading");
-    Ok(import::read_file(path, args.trace_flags.format, &args.trace_flags.options(), &bar)?)
+    let options = args.trace_flags.options();
+    let trace = import::read_file(path, args.trace_flags.format, &options, &bar)?;
+    refuse_empty(&trace, path)?;
+    Ok(trace)
+}
+
+fn refuse_empty(trace: &Trace, path: &Path) -> anyhow::Result<()> {
+    if !trace.jobs.is_empty() {
+        return Ok(());
+    }
+    let (path, rows) = (path.display(), trace.rows);
+    if rows == 0 {
+        bail!("{path}: there is a header but no row, so there is nothing to simulate");
+    }
+    let why: Vec<String> = trace
+        .skipped
+        .iter()
+        .map(|(why, rows)| format!("{rows} {}", why.key().replace('_', " ")))
+        .collect();
+    bail!(
+        "{path}: none of the {rows} rows is a job with GPUs ({}), so there is nothing to simulate",
+        why.join(", ")
+    );
 }
 
 fn policies(args: &Args) -> anyhow::Result<Vec<PolicySpec>> {
@@ -297,7 +336,7 @@ fn named_pools(args: &Args) -> anyhow::Result<Option<Vec<Pool>>> {
 /// Windows of limited supply from `--supply`.
 fn with_supply(args: &Args, mut pools: Vec<Pool>) -> anyhow::Result<Vec<Pool>> {
     for text in &args.supply {
-        let (name, file) = text.split_once('=').unwrap_or(("", text));
+        let (name, file) = supply_of(text);
         let names: Vec<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
         let known = names.join(", ");
         let place = match names.iter().position(|known| *known == name) {
@@ -310,10 +349,18 @@ fn with_supply(args: &Args, mut pools: Vec<Pool>) -> anyhow::Result<Vec<Pool>> {
     Ok(pools)
 }
 
+/// `POOL=FILE`, or a file alone.
+fn supply_of(text: &str) -> (&str, &str) {
+    text.split_once('=').unwrap_or(("", text))
+}
+
 /// What single flags cannot see.
 fn check_pools(pools: &[Pool]) -> anyhow::Result<()> {
     for (place, pool) in pools.iter().enumerate() {
         let name = &pool.name;
+        if name.trim().is_empty() {
+            bail!("a pool has an empty name: name it");
+        }
         if pools[..place].iter().any(|other| other.name == *name) {
             bail!("pool `{name}` is there twice: rename one");
         }

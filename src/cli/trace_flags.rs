@@ -6,7 +6,7 @@ use crate::{
     time::Millis,
 };
 use jiff::tz::TimeZone;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How a trace file is to be understood.
 #[derive(Debug, clap::Args)]
@@ -39,6 +39,11 @@ pub(super) struct TraceFlags {
 }
 
 impl TraceFlags {
+    /// A second file that is read.
+    pub(super) fn job_table(&self) -> Option<&Path> {
+        self.job_table.as_deref()
+    }
+
     /// The options of the importer.
     pub(super) fn options(&self) -> Options {
         let default = Options::default();

@@ -57,7 +57,7 @@ pub(super) fn pool(text: &str) -> Result<Pool, String> {
         |what: &str| format!("`{text}`: {what}: write NAME=GPUS[:MODEL], for example a100=8:A100");
     let (name, rest) = text.split_once('=').ok_or_else(|| wrong("there is no `=`"))?;
     let (gpus, model) = rest.split_once(':').unwrap_or((rest, ""));
-    if name.is_empty() {
+    if name.trim().is_empty() {
         return Err(wrong("the name is empty"));
     }
     let gpus = gpus_per_node(gpus).map_err(|why| wrong(&why))?;
@@ -70,6 +70,11 @@ pub(super) fn gpus_per_node(text: &str) -> Result<u32, String> {
         Ok(gpus) if (1..=MAX_DEVICES).contains(&gpus) => Ok(gpus),
         _ => Err(format!("`{text}` is not a number of GPUs per node (1 to {MAX_DEVICES})")),
     }
+}
+
+/// A seed.
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a seed: write a whole number from 0 on"))
 }
 
 /// A share of creations that fail. If all did, a pool would ask for ever.
@@ -122,5 +127,6 @@ mod tests {
         assert_eq!(pool("any=4").unwrap().gpu_model, "");
         assert!(pool("a100:8").unwrap_err().contains("NAME=GPUS"));
         assert!(pool("a100=0").unwrap_err().contains("1 to 128"));
+        assert!(pool(" =8").unwrap_err().contains("the name is empty"));
     }
 }

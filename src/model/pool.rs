@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// remembered in a mask of so many bits.
 pub const MAX_DEVICES: u32 = 128;
 
+/// Most nodes that can be asked for as the minimum or the maximum of a pool.
+pub const MAX_NODES: u32 = 1_000_000;
+
 /// A span that is fixed or drawn anew for each node.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageTime {

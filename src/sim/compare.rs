@@ -6,7 +6,7 @@
 //! `reactive` is asked for are they left out.
 
 use super::{
-    bounds, clairvoyant,
+    bounds, caveats, clairvoyant,
     policy::PolicySpec,
     report::{
         Bounds, ByKappa, PolicyPictures, PolicyReport, PoolSummary, Report, SettingsSummary,
@@ -239,6 +239,7 @@ fn draw_up(
             decision_seconds: setup.decision_every.as_secs_f64(),
             pools: setup.pools.iter().map(summarise).collect(),
         },
+        caveats: caveats::caveats(trace, &setup.pools),
         policies,
         bounds: Bounds { node_hours_lower },
         partial,

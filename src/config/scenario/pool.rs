@@ -5,15 +5,12 @@ use crate::{
         quantity::{parse_mib, parse_milli_cpu},
         reader::{Field, Fields},
     },
-    model::{LeadTime, MAX_DEVICES, Pool, StageTime, SupplyLimit},
+    model::{LeadTime, MAX_DEVICES, MAX_NODES, Pool, StageTime, SupplyLimit},
     time::{Millis, Timestamp},
 };
 
 pub(super) const CPU: &str = "a CPU quantity such as 64 or 500m";
 pub(super) const MEMORY: &str = "a memory quantity such as 512Gi";
-
-/// Most nodes of a pool that can be asked for.
-const MOST_NODES: u32 = 1_000_000;
 
 pub(super) fn read_all(list: &Field<'_>) -> Vec<Pool> {
     let mut pools: Vec<Pool> = Vec::new();
@@ -32,7 +29,7 @@ fn read(field: &Field<'_>) -> Pool {
     let name = fields.need("name").map_or_else(String::new, |f| f.text());
     let gpus = fields.get("gpusPerNode").map_or(8, |f| f.integer(1..=MAX_DEVICES));
     let base = Pool::new(name, gpus);
-    let min_nodes = fields.get("minNodes").map_or(0, |f| f.integer(0..=MOST_NODES));
+    let min_nodes = fields.get("minNodes").map_or(0, |f| f.integer(0..=MAX_NODES));
     let pool = Pool {
         resource: fields.get("resource").map_or(base.resource, |f| f.text()),
         gpu_model: fields.get("gpuModel").map_or(base.gpu_model, |f| f.text()),
@@ -53,7 +50,7 @@ fn read(field: &Field<'_>) -> Pool {
 }
 
 fn max_nodes(fields: &Fields<'_>, min_nodes: u32) -> Option<u32> {
-    let max = fields.get("maxNodes").map(|f| f.integer(1..=MOST_NODES))?;
+    let max = fields.get("maxNodes").map(|f| f.integer(1..=MAX_NODES))?;
     if min_nodes > max
         && let Some(min) = fields.get("minNodes")
     {
@@ -125,7 +122,7 @@ fn window(field: &Field<'_>, with_nodes: bool) -> SupplyLimit {
     let limit = SupplyLimit {
         from: Timestamp(from.0),
         until: Timestamp(until.0),
-        nodes: nodes.map_or(0, |f| f.integer(0..=MOST_NODES)),
+        nodes: nodes.map_or(0, |f| f.integer(0..=MAX_NODES)),
     };
     fields.finish();
     limit

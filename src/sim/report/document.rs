@@ -15,6 +15,8 @@ pub struct Report {
     pub trace: TraceSummary,
     /// What it was run with.
     pub settings: SettingsSummary,
+    /// What to know before trusting the figures, in sentences (see [`crate::sim::caveats`]).
+    pub caveats: Vec<String>,
     /// One entry per policy, in the order asked for.
     pub policies: Vec<PolicyReport>,
     /// What no policy can beat.

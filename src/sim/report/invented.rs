@@ -55,6 +55,7 @@ pub(super) fn report() -> Report {
                 warm_up_seconds: 240.0,
             }],
         },
+        caveats: vec!["3 jobs fit no pool and wait to the end.".to_owned()],
         policies: POLICIES.iter().map(policy).collect(),
         bounds: Bounds { node_hours_lower: 73_900.0 },
         partial: false,
@@ -73,6 +74,7 @@ pub(super) fn empty_report() -> Report {
             adjusted: BTreeMap::new(),
         },
         settings: SettingsSummary { pools: Vec::new(), ..full.settings },
+        caveats: Vec::new(),
         policies: Vec::new(),
         bounds: Bounds { node_hours_lower: 0.0 },
         ..full

@@ -26,6 +26,14 @@ mod tests {
     }
 
     #[test]
+    fn caveats_are_a_list_of_sentences() {
+        let value = |report| serde_json::from_str::<serde_json::Value>(&json(&report)).unwrap();
+        let said = "3 jobs fit no pool and wait to the end.";
+        assert_eq!(value(invented::report())["caveats"], serde_json::json!([said]));
+        assert_eq!(value(invented::empty_report())["caveats"], serde_json::json!([]));
+    }
+
+    #[test]
     fn figures_that_are_not_finite_become_null() {
         let mut report = invented::report();
         report.policies[0].node_hours = f64::NAN;

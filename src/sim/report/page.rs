@@ -53,6 +53,9 @@ fn heading(report: &Report) -> Markup {
             (reading::finding(report))
             @if let Some(others) = reading::other_kappas(report) { " " (others) }
         }
+        @for caveat in &report.caveats {
+            p.warning role="note" { (caveat) }
+        }
         dl.facts {
             @for (name, value) in reading::circumstances(report) {
                 div { dt { (name) } dd { (value) } }

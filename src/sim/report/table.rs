@@ -104,6 +104,7 @@ fn marked(cell: &Cell) -> String {
 fn notes(report: &Report) -> Vec<String> {
     let mut notes = vec![reading::finding(report)];
     notes.extend(reading::other_kappas(report));
+    notes.extend(report.caveats.iter().map(|caveat| format!("! {caveat}")));
     notes.push(
         "* best of its column. κ: what a waiting GPU-hour costs in GPU-hours; cost = node-hours at \
          their price + κ x waiting GPU-h / GPUs per node; gap: share of the way from reactive to \
@@ -119,9 +120,6 @@ fn notes(report: &Report) -> Vec<String> {
     }
     notes.extend(causes(report));
     notes.push(rows("Rows skipped", &report.trace.skipped));
-    if !report.trace.adjusted.is_empty() {
-        notes.push(rows("Rows adjusted", &report.trace.adjusted));
-    }
     notes
 }
 
