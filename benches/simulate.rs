@@ -96,8 +96,13 @@ fn references(criterion: &mut Criterion) {
 fn table(criterion: &mut Criterion) {
     let trace = demand(DEMAND);
     let (setup, policies) = (setup(), PolicySpec::defaults());
-    let comparison =
-        Comparison { name: "bench", trace: &trace, setup: &setup, policies: &policies };
+    let comparison = Comparison {
+        name: "bench",
+        trace: &trace,
+        setup: &setup,
+        policies: &policies,
+        decisions: None,
+    };
     let mut group = criterion.benchmark_group("table");
     group.sample_size(10);
     group.bench_function("all policies", |bench| bench.iter(|| compare(&comparison, &())));

@@ -7,8 +7,9 @@
 //! | 0 | [`time`], [`units`] | std |
 //! | 1 | [`model`] | 0 |
 //! | 2 | [`packing`], [`lead_time`], [`forecast`] | 0-1 |
-//! | 3 | [`strategy`], [`world`], [`guard`] | 0-2 |
+//! | 3 | [`strategy`], [`world`], [`guard`], [`selector`], [`engine`] | 0-2 |
 //! | 4 | [`config`] | 0-1 |
+//! | 4 | [`decision_log`] | 0-3 |
 //! | 5 | [`sim`] | 0-4 |
 //! | 6 | [`cli`] | all |
 //!
@@ -16,11 +17,14 @@
 
 pub mod cli;
 pub mod config;
+pub mod decision_log;
+pub mod engine;
 pub mod forecast;
 pub mod guard;
 pub mod lead_time;
 pub mod model;
 pub mod packing;
+pub mod selector;
 pub mod sim;
 pub mod strategy;
 pub mod time;

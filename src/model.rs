@@ -9,8 +9,8 @@ mod trace;
 pub use job::{Gang, GangId, Job, KindId, OwnerId, Shape, ShapeId};
 pub use pool::{LeadTime, MAX_DEVICES, MAX_NODES, Pool, StageTime, SupplyLimit};
 pub use snapshot::{
-    Action, Arrival, Finish, Free, NodeId, NodeSnapshot, NodeStage, Occurrence, PoolSnapshot,
-    Queued, Sight, Signal, Snapshot, Waiting,
+    Action, Arrival, DayCost, Finish, Free, NodeId, NodeSnapshot, NodeStage, Occurrence,
+    PoolSnapshot, Queued, ReplayedDay, Sight, Signal, Snapshot, Waiting,
 };
 pub use trace::{SkipReason, Trace, TraceBuilder};
 

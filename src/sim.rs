@@ -1,5 +1,6 @@
 //! Offline runs: traces in, comparisons of strategies out.
 
+pub mod adaptive;
 pub mod arrivals;
 pub mod bounds;
 pub mod caveats;

@@ -4,7 +4,6 @@
 //! ([`settle`](settle::settle)) turns that into nodes to create and to remove. So two strategies differ
 //! in exactly what their names say, and creating and cancelling can never disagree.
 
-mod adaptive;
 mod candidate;
 mod ces;
 mod dsp;
@@ -19,11 +18,12 @@ mod spare;
 
 mod want;
 
-pub use adaptive::Adaptive;
+pub use candidate::{Candidate, Timeline, candidates, prior_for};
 pub use ces::EnergySaver;
 pub use dsp::DigitalSignal;
 pub use hourly_profile::HourlyProfile;
 pub use idle::{Idle, LearnedIdle};
+pub use job_log::JobLog;
 pub use learner::{Learned, Learner};
 pub use quantile::{ConditionalQuantile, SpareRule, Unit};
 pub use reactive::{ClusterAutoscaler, FollowFloor, IDLE_DEFAULT, Reactive};

@@ -43,7 +43,13 @@ fn run_reactive(trace: &Trace, setup: &Setup) -> Outcome {
 fn the_report_says_what_the_run_did() {
     let (trace, setup) = (demand(), world());
     let policies = PolicySpec::list("reactive,watermark:0.5,clairvoyant").unwrap();
-    let comparison = Comparison { name: "x", trace: &trace, setup: &setup, policies: &policies };
+    let comparison = Comparison {
+        name: "x",
+        trace: &trace,
+        setup: &setup,
+        policies: &policies,
+        decisions: None,
+    };
     let (report, _) = compare(&comparison, &());
     let reported = &report.policies[0];
     let outcome = run_reactive(&trace, &setup);
@@ -92,7 +98,13 @@ fn the_report_says_what_the_run_did() {
 fn the_gap_is_measured_between_the_references() {
     let (trace, setup) = (demand(), Setup { pools: vec![Pool::new("p", 8)], ..world() });
     let policies = PolicySpec::list("watermark:0.5,reactive,clairvoyant").unwrap();
-    let comparison = Comparison { name: "x", trace: &trace, setup: &setup, policies: &policies };
+    let comparison = Comparison {
+        name: "x",
+        trace: &trace,
+        setup: &setup,
+        policies: &policies,
+        decisions: None,
+    };
     let (report, _) = compare(&comparison, &());
     let [watermark, reactive, clairvoyant] = [0, 1, 2].map(|place| &report.policies[place]);
     let gap = reactive.cost.k20 - clairvoyant.cost.k20;

@@ -140,6 +140,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
             trace: &case.trace,
             setup: &case.setup,
             policies: &case.policies,
+            decisions: None,
         };
         compare(&comparison, &bar)
     };

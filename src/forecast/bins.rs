@@ -14,7 +14,7 @@ use crate::{
     time::{Millis, Timestamp},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// Arrivals this recent make a burst.
 pub const BURST_WINDOW: Millis = Millis::from_mins(10);
@@ -161,6 +161,13 @@ pub enum Scheme {
     BurstActivity,
 }
 
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = Self::NAMED.iter().find(|(_, scheme)| scheme == self);
+        f.write_str(named.map_or("", |(name, _)| name))
+    }
+}
+
 impl Scheme {
     /// All schemes; a parent comes before its children.
     pub const EVERY: [Self; 7] = [
@@ -171,6 +178,17 @@ impl Scheme {
         Self::Burst,
         Self::BurstBlock,
         Self::BurstActivity,
+    ];
+
+    /// All schemes by name.
+    pub const NAMED: [(&str, Self); 7] = [
+        ("burst", Self::Burst),
+        ("hour", Self::Hour),
+        ("week-hour", Self::WeekHour),
+        ("block", Self::Block),
+        ("burst-block", Self::BurstBlock),
+        ("activity", Self::BurstActivity),
+        ("all", Self::All),
     ];
 
     /// Bins of all schemes together.

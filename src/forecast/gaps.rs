@@ -46,7 +46,7 @@ const MOST_GROUPS: u32 = 32;
 const CLAMP: i64 = 2;
 
 /// The nodes a pool needed over the last 14 days.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NeededNodes {
     /// Needed from each instant on, oldest first.
     steps: VecDeque<(Timestamp, u32)>,

@@ -50,6 +50,17 @@ pub enum Rung {
     ShadowReactive,
 }
 
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Normal => "what is seen and forecast is trusted",
+            Self::Freeze => "frozen: nothing new ahead of demand, nothing removed",
+            Self::NonForecast => "forecasts are left out",
+            Self::ShadowReactive => "only what a reactive controller would do",
+        })
+    }
+}
+
 /// Why it is not [`Rung::Normal`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Cause {

@@ -184,6 +184,9 @@ pub struct Snapshot {
     pub shapes: Arc<[Shape]>,
     /// How fresh all this is.
     pub sight: Sight,
+    /// Replays that were asked for by an earlier decision and are done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replays: Vec<ReplayedDay>,
 }
 
 /// What the engine asks for.
@@ -203,4 +206,24 @@ pub enum Action {
         /// Which node.
         node: NodeId,
     },
+}
+
+/// What a candidate strategy would have cost on one day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DayCost {
+    /// Nodes, from request to termination.
+    pub node_hours: f64,
+    /// GPUs that waiting jobs asked for.
+    pub waiting_gpu_hours: f64,
+}
+
+/// A day of a pool lived again with each candidate strategy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplayedDay {
+    /// Index of the pool.
+    pub pool: u32,
+    /// When the day ended.
+    pub ends: Timestamp,
+    /// By candidate.
+    pub costs: Vec<DayCost>,
 }

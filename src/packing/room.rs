@@ -37,6 +37,33 @@ impl Room {
         }
     }
 
+    /// A node like this empty one of which only so much is left: whole devices, what is left of
+    /// shared ones, milli-CPU and MiB (`None` = never the bottleneck).
+    #[must_use]
+    pub fn with_left(
+        &self,
+        whole: u32,
+        shared: &[u16],
+        cpu_milli: Option<u32>,
+        memory_mib: Option<u32>,
+    ) -> Self {
+        let whole = whole.min(self.whole);
+        let shared_milli: u32 = shared.iter().map(|&left| u32::from(left)).sum();
+        let mut devices = Vec::new();
+        if !self.devices.is_empty() {
+            devices.extend(std::iter::repeat_n(1000, whole as usize));
+            devices.extend(shared);
+            devices.resize(self.devices.len(), 0);
+        }
+        Self {
+            whole,
+            free_milli: whole * 1000 + shared_milli,
+            cpu_milli: cpu_milli.unwrap_or(u32::MAX),
+            memory_mib: memory_mib.unwrap_or(u32::MAX),
+            devices,
+        }
+    }
+
     /// Whether the part fits now.
     pub fn fits(&self, part: &Part) -> bool {
         let devices = if part.is_whole() {

@@ -6,27 +6,34 @@
 //! `reactive` is asked for are they left out.
 
 use super::{
+    adaptive::EngineRun,
     bounds, caveats, clairvoyant,
     policy::PolicySpec,
     report::{
-        Bounds, ByKappa, PolicyPictures, PolicyReport, PoolSummary, Report, SettingsSummary,
-        TraceSummary, WaitSeconds,
+        ActiveStrategy, Bounds, ByKappa, EngineReport, PolicyPictures, PolicyReport, PoolSummary,
+        Report, SettingsSummary, TraceSummary, WaitSeconds,
     },
     watch::Watch,
     yardstick::{self, KAPPAS, Score, gap_closed, quantile_ms},
 };
 use crate::{
     model::{Pool, Trace},
-    strategy::{FollowFloor, Reactive, Strategy},
+    strategy::{FollowFloor, Reactive, Strategy, candidates},
     time::{Millis, Timestamp},
     units::gpu_hours,
     world::{self, Outcome, Setup, WaitCause},
 };
 use rayon::prelude::*;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    io::{self, Write},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// What to compare.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Comparison<'a> {
     /// Name shown above the report.
     pub name: &'a str,
@@ -36,6 +43,24 @@ pub struct Comparison<'a> {
     pub setup: &'a Setup,
     /// Policies in the order of the report.
     pub policies: &'a [PolicySpec],
+    /// Where the engine's decisions are written; only with a single adaptive policy. The sink looks after
+    /// its own errors.
+    pub decisions: Option<&'a Sink>,
+}
+
+/// A file that several threads may be given, of which one writes.
+pub type Sink = Mutex<dyn Write + Send>;
+
+struct Shared<'a>(&'a Sink);
+
+impl Write for Shared<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
 }
 
 /// One run, scored; `gap_closed` is still open.
@@ -100,10 +125,54 @@ fn run_policy(comparison: &Comparison<'_>, spec: &PolicySpec, meter: &Meter<'_>)
     if spec.is_clairvoyant() {
         return run_clairvoyant(comparison, spec, meter);
     }
-    let setup = comparison.setup;
-    let build = |pool| spec.build(pool, setup.placement);
-    let strategies = setup.pools.iter().filter_map(build).collect();
+    if let Some(kappa) = spec.adaptive_kappa() {
+        return Some(run_engine(comparison, spec, kappa, meter));
+    }
+    if let Some(kappa) = spec.best_fixed_kappa() {
+        return run_best_fixed(comparison, spec, kappa, meter);
+    }
+    let strategies = comparison.setup.pools.iter().filter_map(|_| spec.build()).collect();
     Some(run_strategies(comparison, spec, strategies, meter))
+}
+
+fn run_engine(
+    comparison: &Comparison<'_>,
+    spec: &PolicySpec,
+    kappa: f64,
+    meter: &Meter<'_>,
+) -> Run {
+    let (trace, setup) = (comparison.trace, comparison.setup);
+    let log = comparison.decisions.map(|sink| Box::new(Shared(sink)) as Box<dyn Write>);
+    let mut engine = EngineRun::new(setup, kappa, log);
+    let outcome = meter.run(|go_on| world::run_controlled(trace, setup, &mut engine, go_on));
+    let mut run = scored(comparison, spec, outcome);
+    run.report.engine = engine.finish();
+    run
+}
+
+/// The candidate of the engine that would have been best from beginning to end: nobody could have known.
+fn run_best_fixed(
+    comparison: &Comparison<'_>,
+    spec: &PolicySpec,
+    kappa: f64,
+    meter: &Meter<'_>,
+) -> Option<Run> {
+    let pools = &comparison.setup.pools;
+    let runs = candidates().into_par_iter().filter_map(|candidate| {
+        if meter.watch.cancelled() {
+            return None;
+        }
+        let alone = pools.iter().map(|_| candidate.alone()).collect();
+        let (mut run, cost) = run_costed(comparison, spec, alone, kappa, meter);
+        let active = vec![ActiveStrategy { from_hours: 0.0, strategy: candidate.to_string() }];
+        run.report.engine = pools
+            .iter()
+            .map(|pool| EngineReport { active: active.clone(), ..EngineReport::of(&pool.name) })
+            .collect();
+        Some((run, cost))
+    });
+    let runs: Vec<(Run, f64)> = runs.collect();
+    runs.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(run, _)| run)
 }
 
 /// The cheaper of two idle times at the middle kappa.
@@ -127,12 +196,37 @@ fn run_clairvoyant(
 fn run_strategies(
     comparison: &Comparison<'_>,
     spec: &PolicySpec,
-    mut strategies: Vec<Box<dyn Strategy>>,
+    strategies: Vec<Box<dyn Strategy>>,
     meter: &Meter<'_>,
 ) -> Run {
+    scored(comparison, spec, run_world(comparison, strategies, meter))
+}
+
+/// As [`run_strategies`], with the cost at any kappa.
+fn run_costed(
+    comparison: &Comparison<'_>,
+    spec: &PolicySpec,
+    strategies: Vec<Box<dyn Strategy>>,
+    kappa: f64,
+    meter: &Meter<'_>,
+) -> (Run, f64) {
+    let outcome = run_world(comparison, strategies, meter);
+    let score = yardstick::score(comparison.trace, comparison.setup, &outcome);
+    let cost = score.cost(kappa);
+    (scored(comparison, spec, outcome), cost)
+}
+
+fn run_world(
+    comparison: &Comparison<'_>,
+    mut strategies: Vec<Box<dyn Strategy>>,
+    meter: &Meter<'_>,
+) -> Outcome {
     let (trace, setup) = (comparison.trace, comparison.setup);
-    let outcome = meter.run(|go_on| world::run(trace, setup, &mut strategies, go_on));
-    let score = yardstick::score(trace, setup, &outcome);
+    meter.run(|go_on| world::run(trace, setup, &mut strategies, go_on))
+}
+
+fn scored(comparison: &Comparison<'_>, spec: &PolicySpec, outcome: Outcome) -> Run {
+    let score = yardstick::score(comparison.trace, comparison.setup, &outcome);
     let report = report_policy(spec.to_string(), &score, &outcome);
     let picture = outcome.series.map(|series| PolicyPictures {
         name: spec.to_string(),
@@ -169,6 +263,7 @@ fn report_policy(name: String, score: &Score, outcome: &Outcome) -> PolicyReport
         gap_closed: ByKappa::default(),
         waiting_by_cause: WaitCause::ALL.map(|cause| (cause.key(), hours(cause))).into(),
         refused_requests: outcome.pools.iter().map(|pool| pool.refused).sum(),
+        engine: Vec::new(),
         until_hours: outcome.is_partial.then(|| outcome.ended_at.as_hours()),
     }
 }
@@ -270,7 +365,11 @@ struct Meter<'a> {
 impl<'a> Meter<'a> {
     fn new(setup: &Setup, specs: &[PolicySpec], watch: &'a dyn Watch) -> Self {
         let run_length = setup.end.0.max(0) as u64;
-        let runs = |spec: &PolicySpec| if spec.is_clairvoyant() { 3 } else { 1 };
+        let runs = |spec: &PolicySpec| match spec.best_fixed_kappa() {
+            Some(_) => candidates().len() as u64,
+            None if spec.is_clairvoyant() => 3,
+            None => 1,
+        };
         let total = run_length * specs.iter().map(runs).sum::<u64>();
         Self { watch, done: AtomicU64::new(0), total, run_length }
     }

@@ -274,6 +274,7 @@ fn specimen() -> Report {
         gap_closed: ByKappa::default(),
         waiting_by_cause: std::collections::BTreeMap::new(),
         refused_requests: 0,
+        engine: Vec::new(),
         until_hours: None,
     };
     Report {

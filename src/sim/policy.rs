@@ -8,14 +8,12 @@ use super::yardstick::KAPPAS;
 use crate::{
     config::closest,
     forecast::bins::Scheme,
-    model::Pool,
     strategy::{
-        Adaptive, ClusterAutoscaler, ConditionalQuantile, DigitalSignal, EnergySaver,
-        FixedHeadroom, Headroom, HourlyProfile, Hysteresis, IDLE_DEFAULT, Idle, LearnedIdle,
-        Reactive, SpareRule, Strategy, Unit, Watermark,
+        ClusterAutoscaler, ConditionalQuantile, DigitalSignal, EnergySaver, FixedHeadroom,
+        Headroom, HourlyProfile, Hysteresis, IDLE_DEFAULT, Idle, LearnedIdle, Reactive, SpareRule,
+        Strategy, Unit, Watermark,
     },
     time::Millis,
-    world::Placement,
 };
 use knobs::Knobs;
 use std::{fmt, str::FromStr};
@@ -52,6 +50,7 @@ enum Policy {
     Dsp { idle: Millis },
     Quantile(SpareRule),
     Adaptive { kappa: f64 },
+    BestFixed { kappa: f64 },
     Clairvoyant,
 }
 
@@ -59,7 +58,7 @@ enum Policy {
 type Reader = fn(&mut Knobs<'_>) -> Result<Policy, String>;
 
 /// All policies by name, in the order of the default table.
-const POLICIES: [(&str, Reader); 12] = [
+const POLICIES: [(&str, Reader); 13] = [
     ("reactive", reactive),
     ("cluster-autoscaler", cluster_autoscaler),
     ("reactive-overcreate", overcreate),
@@ -70,9 +69,13 @@ const POLICIES: [(&str, Reader); 12] = [
     ("ces", ces),
     ("dsp", dsp),
     ("quantile", quantile),
-    ("adaptive", adaptive),
+    ("adaptive", |knobs| Ok(Policy::Adaptive { kappa: kappa(knobs)? })),
+    ("best-fixed", |knobs| Ok(Policy::BestFixed { kappa: kappa(knobs)? })),
     ("clairvoyant", |_| Ok(Policy::Clairvoyant)),
 ];
+
+/// Policies that depend on the price of waiting.
+const BY_KAPPA: [&str; 2] = ["adaptive", "best-fixed"];
 
 /// What is compared unless said otherwise.
 const DEFAULTS: [&str; 11] = [
@@ -96,7 +99,7 @@ impl PolicySpec {
     }
 
     /// The policies of a comma-separated list. A piece that is a knob belongs to the policy before it.
-    /// `adaptive` alone stands for one run at each kappa of the yardstick.
+    /// `adaptive` and `best-fixed` alone stand for one run at each kappa of the yardstick.
     pub fn list(text: &str) -> Result<Vec<Self>, PolicyError> {
         let mut specs: Vec<String> = Vec::new();
         for piece in text.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
@@ -105,8 +108,8 @@ impl PolicySpec {
                     policy.push(',');
                     policy.push_str(piece);
                 }
-                _ if piece == "adaptive" => {
-                    specs.extend(KAPPAS.map(|kappa| format!("adaptive@{kappa}")));
+                _ if BY_KAPPA.contains(&piece) => {
+                    specs.extend(KAPPAS.map(|kappa| format!("{piece}@{kappa}")));
                 }
                 _ => specs.push(piece.to_owned()),
             }
@@ -137,8 +140,25 @@ impl PolicySpec {
         self.policy == Policy::Clairvoyant
     }
 
-    /// A fresh strategy for one pool; `None` for the clairvoyant.
-    pub fn build(&self, pool: &Pool, placement: Placement) -> Option<Box<dyn Strategy>> {
+    /// The engine at this kappa.
+    pub const fn adaptive_kappa(&self) -> Option<f64> {
+        match self.policy {
+            Policy::Adaptive { kappa } => Some(kappa),
+            _ => None,
+        }
+    }
+
+    /// The best of the engine's candidates in hindsight at this kappa.
+    pub const fn best_fixed_kappa(&self) -> Option<f64> {
+        match self.policy {
+            Policy::BestFixed { kappa } => Some(kappa),
+            _ => None,
+        }
+    }
+
+    /// A fresh strategy for one pool; `None` for what is more than one strategy: the clairvoyant, the
+    /// engine, the best in hindsight.
+    pub fn build(&self) -> Option<Box<dyn Strategy>> {
         Some(match self.policy {
             Policy::Reactive { idle: Idle::Fixed(idle) } => Box::new(Reactive::new(idle)),
             Policy::Reactive { idle } => Box::new(LearnedIdle::new(idle)),
@@ -152,9 +172,10 @@ impl PolicySpec {
             Policy::HourlyProfile { idle, buffer } => Box::new(HourlyProfile::new(idle, buffer)),
             Policy::Ces { buffer, threshold } => Box::new(EnergySaver::new(buffer, threshold)),
             Policy::Dsp { idle } => Box::new(DigitalSignal::new(idle)),
-            Policy::Adaptive { kappa } => Box::new(Adaptive::new(kappa, pool, placement)),
             Policy::Quantile(rule) => Box::new(ConditionalQuantile::new(rule)),
-            Policy::Clairvoyant => return None,
+            Policy::Adaptive { .. } | Policy::BestFixed { .. } | Policy::Clairvoyant => {
+                return None;
+            }
         })
     }
 }
@@ -253,21 +274,9 @@ fn dsp(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     Ok(Policy::Dsp { idle: knobs.span("idle", IDLE_DEFAULT)? })
 }
 
-fn adaptive(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
-    let value = knobs.value("the cost of a waiting GPU-hour in GPU-hours, as in adaptive@20")?;
-    Ok(Policy::Adaptive { kappa: knobs::number(value)? })
+fn kappa(knobs: &mut Knobs<'_>) -> Result<f64, String> {
+    knobs::number(knobs.value("the cost of a waiting GPU-hour in GPU-hours, as in adaptive@20")?)
 }
-
-/// Situations by name, for `by=`.
-const SCHEMES: [(&str, Scheme); 7] = [
-    ("burst", Scheme::Burst),
-    ("hour", Scheme::Hour),
-    ("week-hour", Scheme::WeekHour),
-    ("block", Scheme::Block),
-    ("burst-block", Scheme::BurstBlock),
-    ("activity", Scheme::BurstActivity),
-    ("all", Scheme::All),
-];
 
 fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     let value = knobs.value("a probability, as in quantile:0.9")?;
@@ -279,7 +288,7 @@ fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     Ok(Policy::Quantile(SpareRule {
         level,
         keep,
-        scheme: knobs.choice("by", &SCHEMES)?,
+        scheme: knobs.choice("by", &Scheme::NAMED)?,
         unit: knobs.choice("unit", &[("nodes", Unit::Nodes), ("gpus", Unit::Gpus)])?,
         idle: idle_rule(knobs)?,
     }))

@@ -1,8 +1,8 @@
 //! The strategies a selector chooses from, and their replay on a pool's own past.
 
 use super::{
-    FixedHeadroom, Headroom, Idle, Learned, PoolView, Reactive, SpareRule, Strategy, Unit, Want,
-    Watermark, learner::next_change,
+    ConditionalQuantile, FixedHeadroom, Headroom, Idle, Learned, LearnedIdle, PoolView, Reactive,
+    SpareRule, Strategy, Unit, Want, Watermark, learner::next_change,
 };
 use crate::{
     forecast::{
@@ -11,22 +11,64 @@ use crate::{
     },
     time::{Millis, Timestamp},
 };
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// What a pool had taught at each instant, oldest first: what a strategy could have known then.
-pub(super) type Timeline = Vec<(Timestamp, Arc<Learned>)>;
+pub type Timeline = Vec<(Timestamp, Arc<Learned>)>;
 
 /// A strategy to choose from.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Candidate {
-    Reactive { idle: Idle },
-    Headroom { nodes: u32, idle: Millis },
-    Watermark { share: f64, idle: Millis },
+pub enum Candidate {
+    /// Nothing ahead of demand.
+    Reactive {
+        /// When idle nodes go.
+        idle: Idle,
+    },
+    /// So many whole nodes spare.
+    Headroom {
+        /// Whole nodes.
+        nodes: u32,
+        /// Idle nodes beyond them go after this long.
+        idle: Millis,
+    },
+    /// A share of all requests spare.
+    Watermark {
+        /// 0.1 = 10 %.
+        share: f64,
+        /// Idle nodes beyond it go after this long.
+        idle: Millis,
+    },
+    /// A quantile of the coming rise spare.
     Quantile(SpareRule),
 }
 
+impl fmt::Display for Candidate {
+    /// As the policy is named that does the same all the time.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reactive { idle } => write!(f, "reactive,{idle}"),
+            Self::Headroom { nodes, idle } => write!(f, "headroom:{nodes}nodes,idle={idle}"),
+            Self::Watermark { share, idle } => write!(f, "watermark:{share},idle={idle}"),
+            Self::Quantile(rule) => write!(f, "{rule}"),
+        }
+    }
+}
+
+/// What is followed before anything is known: the newsvendor quantile in whole nodes, somewhat below it
+/// because the first jobs of a burst wait whatever is kept; at a low price of waiting only a shorter
+/// idle time.
+pub fn prior_for(kappa: f64) -> Candidate {
+    let mins = |mins| Idle::Fixed(Millis::from_mins(mins));
+    if kappa <= 8.0 {
+        return Candidate::Reactive { idle: mins(5) };
+    }
+    let level = if kappa < 50.0 { 0.7 } else { 0.95 };
+    let (scheme, unit) = (Scheme::Burst, Unit::Nodes);
+    Candidate::Quantile(SpareRule { level, keep: level, scheme, unit, idle: mins(10) })
+}
+
 /// All candidates, a coarse grid: finer ones differ by less than a day's noise.
-pub(super) fn candidates() -> Vec<Candidate> {
+pub fn candidates() -> Vec<Candidate> {
     let mins = Millis::from_mins;
     let reactive = [0, 5, 10, 30, 60, 120, 240]
         .map(|idle| Candidate::Reactive { idle: Idle::Fixed(mins(idle)) });
@@ -52,7 +94,7 @@ pub(super) fn candidates() -> Vec<Candidate> {
 impl Candidate {
     /// A strategy that knows at each instant what `timeline` says was known then. Its zero lies `zero`
     /// after the timeline's.
-    pub(super) fn replay(&self, timeline: &Arc<Timeline>, zero: Timestamp) -> Box<dyn Strategy> {
+    pub fn replay(&self, timeline: &Arc<Timeline>, zero: Timestamp) -> Box<dyn Strategy> {
         match *self {
             Self::Reactive { idle: Idle::Fixed(idle) } => Box::new(Reactive::new(idle)),
             Self::Headroom { nodes, idle } => {
@@ -68,13 +110,24 @@ impl Candidate {
         }
     }
 
+    /// Whether it hangs on forecasts.
+    pub const fn is_forecast(&self) -> bool {
+        matches!(self, Self::Quantile(_))
+    }
+
+    /// The candidate on its own, for a whole run.
+    pub fn alone(&self) -> Box<dyn Strategy> {
+        match *self {
+            Self::Reactive { idle: idle @ Idle::BreakEven { .. } } => {
+                Box::new(LearnedIdle::new(idle))
+            }
+            Self::Quantile(rule) => Box::new(ConditionalQuantile::new(rule)),
+            _ => self.replay(&Arc::default(), Timestamp::ZERO),
+        }
+    }
+
     /// What the candidate wants now.
-    pub(super) fn want(
-        &self,
-        learned: Option<&Learned>,
-        features: Features,
-        view: &PoolView<'_>,
-    ) -> Want {
+    pub fn want(&self, learned: Option<&Learned>, features: Features, view: &PoolView<'_>) -> Want {
         match *self {
             Self::Reactive { idle } => idle.only(learned, view),
             Self::Headroom { nodes, idle } => Want { spare_nodes: nodes, ..Want::nothing(idle) },

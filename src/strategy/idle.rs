@@ -9,6 +9,7 @@
 
 use super::{Learned, Learner, PoolView, Strategy, Want};
 use crate::{forecast::gaps::IdleGaps, time::Millis};
+use std::fmt;
 
 /// When idle nodes go.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +23,16 @@ pub enum Idle {
         /// Share of a node's GPUs that wait when it is needed again, 0..=1.
         phi: f64,
     },
+}
+
+impl fmt::Display for Idle {
+    /// As the knobs of a policy.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(span) => write!(f, "idle={span}"),
+            Self::BreakEven { kappa, phi } => write!(f, "idle=break-even,kappa={kappa},phi={phi}"),
+        }
+    }
 }
 
 impl Idle {

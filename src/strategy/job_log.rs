@@ -5,13 +5,14 @@ use crate::{
     model::{GangId, Job, KindId, Shape, ShapeId, Trace, TraceBuilder},
     time::{Millis, Timestamp},
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Most jobs kept; more than the busiest pool seen has in two days, by far.
 const MOST: usize = 1 << 18;
 
 /// What is known of one job.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Logged {
     submit: Timestamp,
     shape: ShapeId,
@@ -21,13 +22,13 @@ struct Logged {
 }
 
 /// Jobs by id; those that ended before the horizon are forgotten.
-#[derive(Clone, Debug, Default)]
-pub(super) struct JobLog {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct JobLog {
     jobs: BTreeMap<u32, Logged>,
 }
 
 impl JobLog {
-    pub(super) fn note(&mut self, view: &PoolView<'_>) {
+    pub(crate) fn note(&mut self, view: &PoolView<'_>) {
         for arrival in view.arrivals {
             let logged = Logged {
                 submit: arrival.at,
@@ -45,7 +46,7 @@ impl JobLog {
     }
 
     /// Forgets what ended before `horizon`, and the oldest jobs if there are too many.
-    pub(super) fn forget(&mut self, horizon: Timestamp) {
+    pub(crate) fn forget(&mut self, horizon: Timestamp) {
         self.jobs.retain(|_, job| job.ran.is_none_or(|(_, end)| end >= horizon));
         while self.jobs.len() > MOST {
             self.jobs.pop_first();
@@ -54,7 +55,7 @@ impl JobLog {
 
     /// What happened from `from` until `until`, with `from` as second 0. Jobs that were there at `from`
     /// run from the start; jobs that have not ended run past the end.
-    pub(super) fn replay(&self, from: Timestamp, until: Timestamp, shapes: &[Shape]) -> Trace {
+    pub(crate) fn replay(&self, from: Timestamp, until: Timestamp, shapes: &[Shape]) -> Trace {
         let open_end = until + Millis::from_hours(24);
         let mut builder = TraceBuilder::new();
         let owners: BTreeMap<u32, _> = self

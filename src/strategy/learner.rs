@@ -4,7 +4,7 @@
 //! Every minute of the last 14 days tells by how much demand rose in the lead time that followed; every
 //! six hours the quantiles and the gaps are taken anew. A rise is used only once its lead time has passed.
 
-use super::PoolView;
+use super::{Arrival, Finish, PoolView};
 use crate::{
     forecast::{
         bins::{BURST_WINDOW, Calendar, Features, REPEAT_WINDOW},
@@ -16,7 +16,8 @@ use crate::{
     model::{OwnerId, ShapeId},
     time::{Millis, Timestamp},
 };
-use std::sync::Arc;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// How often both are taken anew.
 const REFIT: Millis = Millis::from_hours(6);
@@ -25,7 +26,7 @@ const REFIT: Millis = Millis::from_hours(6);
 const NOTICE: Millis = Millis::from_secs(15);
 
 /// What a strategy can know at an instant.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
     /// Quantiles of the rise, once there are any.
     pub table: Option<Table>,
@@ -34,7 +35,7 @@ pub struct Learned {
 }
 
 /// Learns from the views of one pool.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Learner {
     events: Option<Events>,
     demand: i64,
@@ -53,6 +54,27 @@ impl Learner {
         }
         self.refit(view);
         true
+    }
+
+    /// Learns from jobs that came and went before the first view, each list in order of time.
+    pub fn recall(&mut self, arrivals: &[Arrival], finishes: &[Finish]) {
+        let Some(first) = arrivals.first() else { return };
+        let mut events = Events::new(first.at, 0);
+        let mut open = BTreeMap::new();
+        for arrival in arrivals {
+            let (milli, shape, owner) = (arrival.gpu_milli, arrival.shape, arrival.owner);
+            let event = Event::arrival(arrival.at, milli, shape, owner);
+            events.push(event);
+            open.insert(arrival.job, event);
+        }
+        for finish in finishes {
+            if let Some(event) = open.remove(&finish.job) {
+                events.push(event.finished(finish.at));
+            }
+        }
+        self.demand = open.values().map(|event| event.milli).sum();
+        self.events = Some(events);
+        self.refit_at = Timestamp::ZERO;
     }
 
     /// What is known, once there is something.
@@ -88,7 +110,8 @@ impl Learner {
             return;
         };
         let mut expected = self.demand;
-        for arrival in view.arrivals {
+        // What ran already when it was first seen is part of the demand before.
+        for arrival in view.arrivals.iter().filter(|arrival| !arrival.is_running) {
             expected += arrival.gpu_milli as i64;
             events.push(Event::arrival(
                 arrival.at,

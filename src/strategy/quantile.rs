@@ -13,6 +13,7 @@
 
 use super::{Idle, Learned, Learner, PoolView, Strategy, Want};
 use crate::forecast::bins::{Features, Scheme};
+use std::fmt;
 
 /// What the rise is kept ready in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,21 @@ pub struct SpareRule {
     pub unit: Unit,
     /// When idle nodes beyond it go.
     pub idle: Idle,
+}
+
+impl fmt::Display for SpareRule {
+    /// As the policy is named.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.unit {
+            Unit::Gpus => "gpus",
+            Unit::Nodes => "nodes",
+        };
+        write!(f, "quantile:{},by={},unit={unit}", self.level, self.scheme)?;
+        if self.keep > self.level {
+            write!(f, ",keep={}", self.keep)?;
+        }
+        write!(f, ",{}", self.idle)
+    }
 }
 
 impl SpareRule {

@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 /// Decides for all pools at once, from a snapshot.
 pub trait Controller {
-    /// What to do now, and when to look again although nothing happens.
-    fn decide(&mut self, now: Timestamp, snapshot: &Snapshot) -> (Vec<Action>, Timestamp);
+    /// What to do now, and when to look again although nothing happens. What the kernel does not know
+    /// (replays, signals) may be filled in; it stays empty for the next look.
+    fn decide(&mut self, now: Timestamp, snapshot: &mut Snapshot) -> (Vec<Action>, Timestamp);
 }
 
 /// A snapshot without content; its buffers are used again at every look.
@@ -24,6 +25,7 @@ pub(super) fn blank(shapes: &[Shape], pools: usize) -> Snapshot {
         waiting: Vec::new(),
         shapes: Arc::from(shapes),
         sight: Sight::default(),
+        replays: Vec::new(),
     }
 }
 

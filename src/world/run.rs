@@ -543,7 +543,7 @@ impl<'a> World<'a> {
     fn ask_controller(&mut self) -> bool {
         self.tell();
         let Brain::Controller(controller) = &mut self.brain else { return false };
-        let (actions, wake_at) = controller.decide(self.now, &self.snapshot);
+        let (actions, wake_at) = controller.decide(self.now, &mut self.snapshot);
         self.wake_at = self.wake_at.min(wake_at.max(self.now + Millis(1)));
         let mut refused = false;
         for action in actions {

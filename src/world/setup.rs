@@ -4,10 +4,11 @@ use crate::{
     model::Pool,
     time::{Millis, Timestamp},
 };
+use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// Which node a job goes to when several could take it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Placement {
     /// Where the least is left over; ties to the oldest node.
     #[default]

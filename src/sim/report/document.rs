@@ -151,9 +151,59 @@ pub struct PolicyReport {
     pub waiting_by_cause: BTreeMap<&'static str, f64>,
     /// Requests refused by the provider.
     pub refused_requests: u64,
+    /// What the engine did, by pool; for the best in hindsight which one it was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub engine: Vec<EngineReport>,
     /// Only if the run was interrupted: how far this policy came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until_hours: Option<f64>,
+}
+
+/// A strategy that was followed from some instant on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ActiveStrategy {
+    /// When it began.
+    pub from_hours: f64,
+    /// As a policy that does the same all the time is named.
+    pub strategy: String,
+}
+
+/// What the engine did about one pool.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EngineReport {
+    /// Name of the pool.
+    pub pool: String,
+    /// Which strategy was followed when.
+    pub active: Vec<ActiveStrategy>,
+    /// How often a limit made a difference to a decision.
+    pub limits_bound: BTreeMap<String, u64>,
+    /// What speculation earned and spent.
+    pub ledger: LedgerReport,
+}
+
+impl EngineReport {
+    /// Nothing was done about the pool.
+    pub fn of(pool: &str) -> Self {
+        Self {
+            pool: pool.to_owned(),
+            active: Vec::new(),
+            limits_bound: BTreeMap::new(),
+            ledger: LedgerReport::default(),
+        }
+    }
+}
+
+/// The account of speculation, in node-hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct LedgerReport {
+    /// Earned from the nodes a reactive controller would have had.
+    pub earned_node_hours: f64,
+    /// Spent on nodes kept ahead of demand.
+    pub spent_node_hours: f64,
+    /// What is left to spend.
+    pub credit_node_hours: f64,
+    /// Node-hours a reactive controller would have had.
+    pub shadow_node_hours: f64,
 }
 
 /// What no policy can beat.

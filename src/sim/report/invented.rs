@@ -127,6 +127,7 @@ fn policy(&(name, thousands, mean, starts): &(&str, f64, f64, u64)) -> PolicyRep
             ("unplaceable", 0.0),
         ]),
         refused_requests: 0,
+        engine: Vec::new(),
         until_hours: None,
     }
 }
