@@ -207,7 +207,7 @@ proptest! {
         let mut shadow = follow(&looks, &world, |_, _| ());
         shadow.advance(setup.end, &[], &[], &world);
         prop_assert_eq!(shadow.alive(), setup.pools[0].min_nodes);
-        prop_assert!(shadow.jobs.is_empty() && shadow.waiting.is_empty() && shadow.ends.is_empty());
+        prop_assert!(shadow.jobs.is_empty() && shadow.queue.is_empty() && shadow.ends.is_empty());
         prop_assert_eq!((shadow.owed, shadow.next_change()), (0, Timestamp::NEVER));
     }
 }
@@ -282,7 +282,7 @@ fn a_job_withdrawn_before_it_ran_is_waited_for_no_more() {
     assert_eq!(shadow.unfinished().collect::<Vec<_>>(), [7]);
     let withdrawn = Finish { job: 7, started: secs(60), at: secs(60) };
     shadow.advance(secs(60), &[], &[withdrawn], &world);
-    assert!(shadow.jobs.is_empty() && shadow.waiting.is_empty());
+    assert!(shadow.jobs.is_empty() && shadow.queue.is_empty());
     shadow.advance(secs(3_600), &[], &[], &world);
     assert_eq!((shadow.alive(), shadow.node_ms()), (0, 1_140_000));
 }
