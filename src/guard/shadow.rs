@@ -13,6 +13,7 @@
 //! Not modelled: refused and failed requests, draining nodes, gangs of several rows (each row starts on
 //! its own).
 
+mod queue;
 mod stock;
 
 #[cfg(test)]
@@ -20,11 +21,12 @@ mod tests;
 
 use crate::{
     model::{Pool, Shape, ShapeId},
-    packing::split,
+    packing::{Part, split},
     strategy::{Arrival, Finish, IDLE_DEFAULT},
     time::{Millis, Timestamp},
     world::Setup,
 };
+use queue::{Place, Queue};
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
@@ -59,9 +61,6 @@ impl<'a> ShadowWorld<'a> {
     }
 }
 
-/// A waiting job in its place: jobs of a shape start in the order of their arrival.
-type Place = (Timestamp, u32);
-
 /// A job that has not ended here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Job {
@@ -82,8 +81,7 @@ pub struct Shadow {
     node_ms: i128,
     stock: Stock,
     jobs: BTreeMap<u32, Job>,
-    /// Jobs that wait, by shape.
-    waiting: BTreeMap<ShapeId, BTreeSet<Place>>,
+    queue: Queue,
     /// Running jobs whose end is known and still to come.
     ends: BTreeSet<(Timestamp, u32)>,
     /// Jobs that wait here and have really ended.
@@ -100,7 +98,7 @@ impl Shadow {
             node_ms: 0,
             stock: Stock::new(),
             jobs: BTreeMap::new(),
-            waiting: BTreeMap::new(),
+            queue: Queue::new(),
             ends: BTreeSet::new(),
             owed: 0,
             decide_at: start,
@@ -152,9 +150,9 @@ impl Shadow {
             }
             self.pass(next);
             let until = if next == now { Timestamp::NEVER } else { next };
-            let arrived = split_off(&mut arrivals, |arrival| arrival.at <= until);
-            let finished = split_off(&mut finishes, |finish| finish.at <= until);
-            self.step(arrived, finished, world);
+            let begun = split_off(&mut arrivals, |arrival| arrival.at <= until);
+            let ended = split_off(&mut finishes, |finish| finish.at <= until);
+            self.step(begun, ended, world);
         }
         self.pass(now);
     }
@@ -175,7 +173,7 @@ impl Shadow {
         // A job can come and be gone between two looks.
         grew |= self.end_jobs(finishes);
         if grew {
-            tried.extend(self.waiting.keys());
+            tried.extend(self.queue.shapes());
         }
         let started = self.schedule(tried, world);
         if grew || started || !arrivals.is_empty() || !finishes.is_empty() {
@@ -218,7 +216,7 @@ impl Shadow {
         } else if run_time <= Millis::ZERO || self.owed >= MOST_OWED {
             let (shape, place) = (job.shape, (job.at, finish.job));
             self.jobs.remove(&finish.job);
-            self.leave_queue(shape, place);
+            self.queue.leave(shape, place);
         } else {
             self.owed += 1;
         }
@@ -233,7 +231,7 @@ impl Shadow {
         let mut fresh = BTreeSet::new();
         for arrival in arrivals.iter().filter(|arrival| arrival.is_running) {
             if self.enter(arrival, world) && !self.place_running(arrival, world) {
-                fresh.extend(self.queue(arrival));
+                fresh.extend(self.queue.join(arrival));
             }
         }
         if !self.has_begun {
@@ -242,7 +240,7 @@ impl Shadow {
         }
         for arrival in arrivals.iter().filter(|arrival| !arrival.is_running) {
             if self.enter(arrival, world) {
-                fresh.extend(self.queue(arrival));
+                fresh.extend(self.queue.join(arrival));
             }
         }
         fresh
@@ -272,54 +270,26 @@ impl Shadow {
         true
     }
 
-    /// The job waits. Returns its shape if it is the first of it.
-    fn queue(&mut self, arrival: &Arrival) -> Option<ShapeId> {
-        let line = self.waiting.entry(arrival.shape).or_default();
-        let place = (arrival.at, arrival.job);
-        line.insert(place);
-        (line.first() == Some(&place)).then_some(arrival.shape)
-    }
-
-    fn leave_queue(&mut self, shape: ShapeId, place: Place) {
-        if let Some(line) = self.waiting.get_mut(&shape) {
-            line.remove(&place);
-            if line.is_empty() {
-                self.waiting.remove(&shape);
-            }
-        }
-    }
-
     /// Starts what fits of these shapes, by priority, arrival and id. Where the first of a shape does not
     /// fit, no other does.
     fn schedule(&mut self, tried: BTreeSet<ShapeId>, world: &ShadowWorld<'_>) -> bool {
         let mut heads: BinaryHeap<_> =
-            tried.into_iter().filter_map(|shape| self.head(shape, world)).collect();
+            tried.into_iter().filter_map(|shape| self.queue.head(shape, world)).collect();
         let mut started = false;
         while let Some(Reverse((_, place, shape))) = heads.pop() {
             if self.start(shape, place, world) {
                 started = true;
-                heads.extend(self.head(shape, world));
+                heads.extend(self.queue.head(shape, world));
             }
         }
         started
-    }
-
-    /// The first waiting job of a shape, in the order in which jobs are tried.
-    fn head(
-        &self,
-        shape: ShapeId,
-        world: &ShadowWorld<'_>,
-    ) -> Option<Reverse<(Reverse<i32>, Place, ShapeId)>> {
-        let place = *self.waiting.get(&shape)?.first()?;
-        let priority = world.shapes.get(shape.0 as usize).map_or(0, |shape| shape.priority);
-        Some(Reverse((Reverse(priority), place, shape)))
     }
 
     fn start(&mut self, shape: ShapeId, place: Place, world: &ShadowWorld<'_>) -> bool {
         let Some(seats) = parts(shape, world).and_then(|parts| self.stock.seat(&parts)) else {
             return false;
         };
-        self.leave_queue(shape, place);
+        self.queue.leave(shape, place);
         let Some(job) = self.jobs.get_mut(&place.1) else { return false };
         job.running = Some((self.now, seats));
         if let Some(run_time) = job.run_time {
@@ -331,29 +301,15 @@ impl Shadow {
 
     /// Requests nodes for what waits, or lets idle ones go.
     fn decide(&mut self, world: &ShadowWorld<'_>) {
-        let waiting = self.in_packing_order(world);
+        let waiting = self.queue.in_packing_order(world);
         self.stock.scale(self.now, &waiting, world);
         let expiry = self.stock.next_idle_after(self.now - world.idle);
         self.decide_at = expiry.map_or(Timestamp::NEVER, |since| since + world.idle);
         self.decide_at = self.decide_at.ceil_to(world.grid);
     }
-
-    /// Parts of waiting jobs and how many jobs there are of them: by priority, then larger ones first.
-    fn in_packing_order(&self, world: &ShadowWorld<'_>) -> Vec<stock::Waiting> {
-        let mut order: Vec<_> = self
-            .waiting
-            .iter()
-            .filter_map(|(&id, line)| Some((world.shapes.get(id.0 as usize)?, id, line.len())))
-            .collect();
-        order.sort_by_key(|&(shape, id, _)| {
-            (Reverse(shape.priority), Reverse(shape.demand_milli()), id)
-        });
-        let of_shape = |(_, id, count)| Some((parts(id, world)?, count as u32));
-        order.into_iter().filter_map(of_shape).collect()
-    }
 }
 
-fn parts(shape: ShapeId, world: &ShadowWorld<'_>) -> Option<Vec<crate::packing::Part>> {
+fn parts(shape: ShapeId, world: &ShadowWorld<'_>) -> Option<Vec<Part>> {
     split(world.shapes.get(shape.0 as usize)?, world.pool)
 }
 

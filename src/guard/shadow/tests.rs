@@ -8,7 +8,10 @@ use crate::{
     world::{self, NodeLife, Outcome, Placement},
 };
 use proptest::{prelude::*, strategy::Strategy as Generator};
-use std::sync::{Arc, Mutex};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex},
+};
 
 /// What a strategy was told at one look.
 #[derive(Clone, Debug)]
@@ -84,7 +87,7 @@ fn setup(pool: Pool) -> Setup {
     }
 }
 
-fn rows() -> impl Generator<Value = Vec<(i64, i64, Shape, bool)>> {
+fn rows(count: Range<usize>) -> impl Generator<Value = Vec<(i64, i64, Shape, bool)>> {
     // Some instants lie on the decision grid, and some together.
     let at = || (0i64..2_000, 0i64..3).prop_map(|(tens, ms)| tens * 10_000 + ms * 700);
     let span = || 1i64..9_000_000;
@@ -101,7 +104,7 @@ fn rows() -> impl Generator<Value = Vec<(i64, i64, Shape, bool)>> {
     let running = (span(), 1u32..20).prop_map(|(d, g)| (0, d, Shape::whole_gpus(g), true));
     let any =
         prop_oneof![4 => whole, 3 => shared, 2 => workers, 1 => urgent, 1 => cpu, 1 => running];
-    prop::collection::vec(any, 1..60)
+    prop::collection::vec(any, count)
 }
 
 fn pools() -> impl Generator<Value = Pool> {
@@ -138,42 +141,46 @@ fn through_json(shadow: &Shadow) -> Shadow {
     serde_json::from_str(&serde_json::to_string(shadow).unwrap()).unwrap()
 }
 
+/// Node for node the run of the kernel, and a copy that is written down and read again after `keep` looks
+/// goes on the same.
+fn assert_same(rows: &[(i64, i64, Shape, bool)], pool: Pool, idle: Millis, keep: usize) {
+    let (trace, setup) = (trace(rows), setup(pool));
+    let (outcome, looks) = watched(&trace, &setup, Reactive::new(idle));
+    let world = ShadowWorld { idle, ..ShadowWorld::new(&setup.pools[0], &trace.shapes) };
+    let mut wrong = None;
+    let mut shadow = follow(&looks, &world, |look, shadow| {
+        let alive = alive_at(&outcome.nodes, look.now);
+        if shadow.alive() != alive && wrong.is_none() {
+            wrong = Some((look.now, shadow.alive(), alive));
+        }
+    });
+    assert_eq!(wrong, None, "instant, shadow, kernel");
+    shadow.advance(setup.end, &[], &[], &world);
+    assert_eq!(shadow.node_ms(), node_ms(&outcome.nodes, setup.end));
+    let mut nth = 0;
+    let mut reread = follow(&looks, &world, |_, shadow| {
+        if nth == keep {
+            *shadow = through_json(shadow);
+        }
+        nth += 1;
+    });
+    reread.advance(setup.end, &[], &[], &world);
+    assert_eq!(reread, shadow);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn on_the_events_of_a_reactive_run_it_is_that_run(
-        rows in rows(), pool in pools(), idle in 0i64..2_000_000, keep in 0usize..50,
+        rows in rows(1..60), pool in pools(), idle in 0i64..2_000_000, keep in 0usize..50,
     ) {
-        let (trace, setup) = (trace(&rows), setup(pool));
-        let (outcome, looks) = watched(&trace, &setup, Reactive::new(Millis(idle)));
-        let world = ShadowWorld {
-            idle: Millis(idle), ..ShadowWorld::new(&setup.pools[0], &trace.shapes)
-        };
-        let mut wrong = None;
-        let mut shadow = follow(&looks, &world, |look, shadow| {
-            let alive = alive_at(&outcome.nodes, look.now);
-            if shadow.alive() != alive && wrong.is_none() {
-                wrong = Some((look.now, shadow.alive(), alive));
-            }
-        });
-        prop_assert_eq!(wrong, None, "instant, shadow, kernel");
-        shadow.advance(setup.end, &[], &[], &world);
-        prop_assert_eq!(shadow.node_ms(), node_ms(&outcome.nodes, setup.end));
-        let mut nth = 0;
-        let mut reread = follow(&looks, &world, |_, shadow| {
-            if nth == keep {
-                *shadow = through_json(shadow);
-            }
-            nth += 1;
-        });
-        reread.advance(setup.end, &[], &[], &world);
-        prop_assert_eq!(reread, shadow);
+        assert_same(&rows, pool, Millis(idle), keep);
     }
 
     /// How often it is asked, and by whom reality is scaled, does not matter for how it behaves.
     #[test]
-    fn looks_in_between_change_nothing(rows in rows(), pool in pools(), more in 1usize..9) {
+    fn looks_in_between_change_nothing(rows in rows(1..60), pool in pools(), more in 1usize..9) {
         let (trace, setup) = (trace(&rows), setup(pool));
         let (_, looks) = watched(&trace, &setup, Reactive::new(Millis::from_mins(60)));
         let world = ShadowWorld::new(&setup.pools[0], &trace.shapes);
@@ -198,7 +205,7 @@ proptest! {
     /// Reality runs on other nodes, so jobs start earlier or later than here; all the same everything
     /// comes to its end.
     #[test]
-    fn once_all_jobs_have_ended_only_the_minimum_remains(rows in rows(), pool in pools()) {
+    fn once_all_jobs_have_ended_only_the_minimum_remains(rows in rows(1..60), pool in pools()) {
         let pool = Pool { max_nodes: None, ..pool };
         let (trace, setup) = (trace(&rows), setup(pool));
         let plenty = Want { floor_nodes: 30, ..Want::nothing(Millis::ZERO) };
@@ -207,8 +214,17 @@ proptest! {
         let mut shadow = follow(&looks, &world, |_, _| ());
         shadow.advance(setup.end, &[], &[], &world);
         prop_assert_eq!(shadow.alive(), setup.pools[0].min_nodes);
-        prop_assert!(shadow.jobs.is_empty() && shadow.waiting.is_empty() && shadow.ends.is_empty());
+        prop_assert!(shadow.jobs.is_empty() && shadow.queue.is_empty() && shadow.ends.is_empty());
         prop_assert_eq!((shadow.owed, shadow.next_change()), (0, Timestamp::NEVER));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn in_a_busy_pool_it_is_that_run_too(rows in rows(2_000..3_000), pool in pools()) {
+        assert_same(&rows, pool, IDLE_DEFAULT, 1_000);
     }
 }
 
@@ -282,7 +298,7 @@ fn a_job_withdrawn_before_it_ran_is_waited_for_no_more() {
     assert_eq!(shadow.unfinished().collect::<Vec<_>>(), [7]);
     let withdrawn = Finish { job: 7, started: secs(60), at: secs(60) };
     shadow.advance(secs(60), &[], &[withdrawn], &world);
-    assert!(shadow.jobs.is_empty() && shadow.waiting.is_empty());
+    assert!(shadow.jobs.is_empty() && shadow.queue.is_empty());
     shadow.advance(secs(3_600), &[], &[], &world);
     assert_eq!((shadow.alive(), shadow.node_ms()), (0, 1_140_000));
 }
