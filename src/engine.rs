@@ -82,7 +82,7 @@ pub fn decide(
             firm: packed.needs[pool],
             waiting_milli: packed.waiting_milli[pool],
         };
-        let candidates = memory.candidates.clone();
+        let candidates = memory.pools[pool].candidates.clone();
         let (report, wake_at) = place.decide(&mut memory.pools[pool], &candidates, &mut budget);
         emit(pool as u32, &report, &mut decision.actions);
         decision.why.push(report);

@@ -36,13 +36,14 @@ const MIX_HALF_LIFE: Millis = Millis::from_hours(14 * 24);
 /// The memory of all pools.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    pub(super) candidates: Arc<[Candidate]>,
     pub(super) pools: Vec<PoolMemory>,
 }
 
 /// The memory of one pool.
 #[derive(Clone, Debug)]
 pub(super) struct PoolMemory {
+    /// What there is to choose from.
+    pub(super) candidates: Arc<[Candidate]>,
     pub(super) lead: Lead,
     pub(super) kept: Kept,
 }
@@ -171,13 +172,13 @@ impl KappaMix {
 #[derive(Serialize, Deserialize)]
 struct KeptMemory {
     schema: String,
-    /// Names of the candidates that scores are about.
-    candidates: Vec<String>,
     pools: Vec<KeptPool>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct KeptPool {
+    /// Names of the candidates that scores are about.
+    candidates: Vec<String>,
     lead: KeptLead,
     kept: Kept,
 }
@@ -192,8 +193,10 @@ pub enum DamagedMemory {
     #[error("`schema` is `{0}`, this version keeps `{SCHEMA}`")]
     Version(String),
     /// The candidates are others.
-    #[error("`candidates` differ: kept were {kept}, there are {known}")]
+    #[error("pool `{pool}`: `candidates` differ: kept were {kept}, there are {known}")]
     Candidates {
+        /// Which pool.
+        pool: String,
         /// How many were kept.
         kept: usize,
         /// How many there are.
@@ -228,9 +231,7 @@ pub enum DamagedMemory {
 impl Memory {
     /// Nothing is known yet.
     pub fn new(settings: &Settings) -> Self {
-        let candidates: Arc<[Candidate]> = candidates().into();
-        let pools = settings.pools.iter().map(|pool| PoolMemory::new(pool, &candidates)).collect();
-        Self { candidates, pools }
+        Self { pools: settings.pools.iter().map(PoolMemory::new).collect() }
     }
 
     /// The memory as one JSON document.
@@ -238,10 +239,13 @@ impl Memory {
     /// # Errors
     /// Only if it has numbers that JSON does not know.
     pub fn keep(&self) -> Result<String, serde_json::Error> {
-        let keep = |pool: &PoolMemory| KeptPool { lead: pool.lead.keep(), kept: pool.kept.clone() };
+        let keep = |pool: &PoolMemory| KeptPool {
+            candidates: names(&pool.candidates),
+            lead: pool.lead.keep(),
+            kept: pool.kept.clone(),
+        };
         serde_json::to_string(&KeptMemory {
             schema: SCHEMA.to_owned(),
-            candidates: names(&self.candidates),
             pools: self.pools.iter().map(keep).collect(),
         })
     }
@@ -256,11 +260,6 @@ impl Memory {
             return Err(DamagedMemory::Version(schema));
         }
         let kept: KeptMemory = serde_json::from_str(kept)?;
-        let candidates: Arc<[Candidate]> = candidates().into();
-        if kept.candidates != names(&candidates) {
-            let (kept, known) = (kept.candidates.len(), candidates.len());
-            return Err(DamagedMemory::Candidates { kept, known });
-        }
         let wanted: Vec<String> =
             settings.pools.iter().map(|pool| pool.pool.name.clone()).collect();
         let found: Vec<String> = kept.pools.iter().map(|pool| pool.kept.name.clone()).collect();
@@ -271,9 +270,9 @@ impl Memory {
             .pools
             .into_iter()
             .zip(&settings.pools)
-            .map(|(kept, pool)| PoolMemory::restore(kept, pool, candidates.len()))
+            .map(|(kept, pool)| PoolMemory::restore(kept, pool))
             .collect::<Result<_, _>>()?;
-        Ok(Self { candidates, pools })
+        Ok(Self { pools })
     }
 
     /// Learns from what happened before the first decision: jobs that came and went, in order of time.
@@ -292,8 +291,8 @@ impl Memory {
 
     /// The strategy a pool follows now.
     pub fn active(&self, pool: usize) -> Option<String> {
-        let active = self.pools.get(pool)?.kept.scores.active();
-        self.candidates.get(active).map(ToString::to_string)
+        let memory = self.pools.get(pool)?;
+        memory.candidates.get(memory.kept.scores.active()).map(ToString::to_string)
     }
 }
 
@@ -308,7 +307,8 @@ fn names(candidates: &[Candidate]) -> Vec<String> {
 }
 
 impl PoolMemory {
-    fn new(settings: &PoolSettings, candidates: &[Candidate]) -> Self {
+    fn new(settings: &PoolSettings) -> Self {
+        let candidates = candidates(settings.kappa.default);
         let prior = prior_for(settings.kappa.default);
         let prior = candidates.iter().position(|other| *other == prior).unwrap_or_default();
         let kept = Kept {
@@ -331,19 +331,22 @@ impl PoolMemory {
             demand: DemandClock::default(),
             last_create: None,
         };
-        Self { lead: Lead::new(&settings.pool.lead_time), kept }
+        Self { candidates: candidates.into(), lead: Lead::new(&settings.pool.lead_time), kept }
     }
 
-    fn restore(
-        kept: KeptPool,
-        settings: &PoolSettings,
-        candidates: usize,
-    ) -> Result<Self, DamagedMemory> {
-        let pool = || kept.kept.name.clone();
-        let scores = kept.kept.scores.check(candidates);
-        scores.map_err(|reason| DamagedMemory::Scores { pool: pool(), reason })?;
-        let lead = Lead::restore(&settings.pool.lead_time, kept.lead)
-            .map_err(|reason| DamagedMemory::Lead { pool: kept.kept.name.clone(), reason })?;
-        Ok(Self { lead, kept: kept.kept })
+    fn restore(kept: KeptPool, settings: &PoolSettings) -> Result<Self, DamagedMemory> {
+        let KeptPool { candidates: named, lead, kept } = kept;
+        let pool = kept.name.clone();
+        let candidates: Arc<[Candidate]> = candidates(settings.kappa.default).into();
+        if named != names(&candidates) {
+            let (kept, known) = (named.len(), candidates.len());
+            return Err(DamagedMemory::Candidates { pool, kept, known });
+        }
+        if let Err(reason) = kept.scores.check(candidates.len()) {
+            return Err(DamagedMemory::Scores { pool, reason });
+        }
+        let lead = Lead::restore(&settings.pool.lead_time, lead)
+            .map_err(|reason| DamagedMemory::Lead { pool, reason })?;
+        Ok(Self { candidates, lead, kept })
     }
 }

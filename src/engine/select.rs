@@ -17,7 +17,7 @@ use std::sync::Arc;
 impl Memory {
     /// What is needed to replay the day that a decision named in `replays_due`; `None` if none is due.
     pub fn brief(&self, pool: usize, settings: &Settings, shapes: &[Shape]) -> Option<Brief> {
-        let kept = &self.pools.get(pool)?.kept;
+        let PoolMemory { candidates, kept, .. } = self.pools.get(pool)?;
         let day_ends = kept.due_day?;
         let begins = (day_ends - DAY - WARM_UP).max(kept.started.unwrap_or_default());
         Some(Brief {
@@ -28,7 +28,7 @@ impl Memory {
             trace: kept.jobs.replay(begins, day_ends, shapes),
             begins,
             timeline: Arc::new(kept.timeline.clone()),
-            candidates: Arc::clone(&self.candidates),
+            candidates: Arc::clone(candidates),
         })
     }
 

@@ -158,7 +158,7 @@ fn run_best_fixed(
     meter: &Meter<'_>,
 ) -> Option<Run> {
     let pools = &comparison.setup.pools;
-    let runs = candidates().into_par_iter().filter_map(|candidate| {
+    let runs = candidates(kappa).into_par_iter().filter_map(|candidate| {
         if meter.watch.cancelled() {
             return None;
         }
@@ -366,7 +366,7 @@ impl<'a> Meter<'a> {
     fn new(setup: &Setup, specs: &[PolicySpec], watch: &'a dyn Watch) -> Self {
         let run_length = setup.end.0.max(0) as u64;
         let runs = |spec: &PolicySpec| match spec.best_fixed_kappa() {
-            Some(_) => candidates().len() as u64,
+            Some(kappa) => candidates(kappa).len() as u64,
             None if spec.is_clairvoyant() => 3,
             None => 1,
         };
