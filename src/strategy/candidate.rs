@@ -54,7 +54,7 @@ impl fmt::Display for Candidate {
     }
 }
 
-/// What is followed before anything is known: within two thousandths the candidate that cost least on
+/// What is followed before anything is known: within a few thousandths the candidate that cost least on
 /// average over the first 40 % of five traces, of those that start at most 1.5 times as many nodes as a
 /// reactive scaler.
 pub fn prior_for(kappa: f64) -> Candidate {
@@ -63,7 +63,7 @@ pub fn prior_for(kappa: f64) -> Candidate {
     let (level, keep, unit, idle) = if kappa <= 8.0 {
         (0.5, 0.9, Unit::Gpus, Idle::Fixed(Millis::from_mins(5)))
     } else if kappa < 50.0 {
-        (0.9, 0.98, Unit::Gpus, middle)
+        (0.8, 0.95, Unit::Nodes, middle)
     } else {
         (0.9, 0.99, Unit::Nodes, middle)
     };
@@ -78,34 +78,37 @@ const IN_GPUS: [(f64, f64); 7] =
 const IN_NODES: [(f64, f64); 7] =
     [(0.5, 0.9), (0.7, 0.95), (0.8, 0.95), (0.8, 0.98), (0.9, 0.99), (0.95, 0.99), (0.98, 0.99)];
 
-/// The same in whole nodes for situations that tell blocks of the day apart.
+/// Probabilities with which whole nodes are both started and kept.
+const EQUAL: [(f64, f64); 7] =
+    [(0.5, 0.5), (0.7, 0.7), (0.8, 0.8), (0.9, 0.9), (0.95, 0.95), (0.98, 0.98), (0.99, 0.99)];
+
+/// Start and keep in whole nodes for situations that tell blocks of the day apart.
 const BY_BLOCK: [(f64, f64); 3] = [(0.8, 0.95), (0.9, 0.99), (0.95, 0.99)];
 
 /// All candidates where waiting costs `kappa`: a coarse grid, finer ones differ by less than a day's noise.
 ///
 /// On the first 40 % of five traces fixed headrooms, watermarks and quantiles by the hour or by owners'
 /// activity were never the best: a few of each are there for pools that are not like those, and for when
-/// forecasts are not to be trusted. One level for both starting and keeping, and situations that look at owners,
-/// gained at most a hundredth here and there, and started up to twice as many nodes.
+/// forecasts are not to be trusted.
 pub fn candidates(kappa: f64) -> Vec<Candidate> {
     let fixed = |mins| Idle::Fixed(Millis::from_mins(mins));
     let break_even = |phi| Idle::BreakEven { kappa, phi };
     let reactive =
         [fixed(5), fixed(10), fixed(30), break_even(0.1), break_even(0.3), break_even(1.0)];
-    let ten = Millis::from_mins(10);
     let mut all = reactive.map(|idle| Candidate::Reactive { idle }).to_vec();
-    all.push(Candidate::Headroom { nodes: 2, idle: ten });
-    all.push(Candidate::Watermark { share: 0.1, idle: ten });
+    all.push(Candidate::Headroom { nodes: 2, idle: Millis::from_mins(10) });
+    all.push(Candidate::Watermark { share: 0.1, idle: Millis::from_mins(10) });
     let mut add = |scheme, unit, levels: &[(f64, f64)], idles: &[Idle]| {
         for &(level, keep) in levels {
             let rule = |&idle| Candidate::Quantile(SpareRule { level, keep, scheme, unit, idle });
             all.extend(idles.iter().map(rule));
         }
     };
-    let [short, middle, long] = [fixed(5), break_even(0.05), break_even(0.3)];
-    add(Scheme::Burst, Unit::Gpus, &IN_GPUS, &[short, middle, long]);
-    add(Scheme::Burst, Unit::Nodes, &IN_NODES, &[short, middle, long]);
-    add(Scheme::BurstBlock, Unit::Nodes, &BY_BLOCK, &[short, middle]);
+    let [short, middle] = [fixed(5), break_even(0.05)];
+    add(Scheme::Burst, Unit::Gpus, &IN_GPUS, &[short, middle]);
+    add(Scheme::Burst, Unit::Nodes, &IN_NODES, &[short, middle]);
+    add(Scheme::Burst, Unit::Nodes, &EQUAL, &[fixed(10), fixed(30)]);
+    add(Scheme::BurstBlock, Unit::Nodes, &BY_BLOCK, &[short]);
     add(Scheme::WeekHour, Unit::Nodes, &[(0.9, 0.99)], &[middle]);
     add(Scheme::BurstActivity, Unit::Nodes, &[(0.9, 0.99)], &[middle]);
     all
