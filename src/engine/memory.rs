@@ -78,43 +78,66 @@ pub(super) struct Kept {
 pub(super) struct Flights {
     /// By node: ahead of demand.
     coming: BTreeMap<NodeId, bool>,
-    /// Asked for and not seen yet: for waiting work, and ahead of demand.
-    unseen: (u32, u32),
+    /// Asked for and not seen yet, oldest first.
+    unseen: Vec<Ask>,
+}
+
+/// Nodes asked for at one look.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Ask {
+    at: Timestamp,
+    /// For waiting work.
+    firm: u32,
+    /// Ahead of demand.
+    speculative: u32,
 }
 
 impl Flights {
     /// Nodes asked for become known in order: those for waiting work first. One that nobody asked for
-    /// was somebody else's wish and counts as needed.
-    pub(super) fn observe(&mut self, nodes: &[NodeSnapshot], was_refused: bool) {
+    /// was somebody else's wish and counts as needed. What was asked for before `seen_at`, the instant
+    /// of what is seen, and is not there will not come.
+    pub(super) fn observe(
+        &mut self,
+        nodes: &[NodeSnapshot],
+        seen_at: Timestamp,
+        was_refused: bool,
+    ) {
         let before = std::mem::take(&mut self.coming);
         for node in nodes.iter().filter(|node| node.stage != NodeStage::Usable) {
             let is_speculative = before.get(&node.id).copied().unwrap_or_else(|| self.name());
             self.coming.insert(node.id, is_speculative);
         }
-        if was_refused {
-            self.unseen = (0, 0);
-        }
+        self.unseen.retain(|ask| ask.at >= seen_at && !was_refused);
     }
 
     fn name(&mut self) -> bool {
-        if self.unseen.0 > 0 {
-            self.unseen.0 -= 1;
-            return false;
-        }
-        let is_speculative = self.unseen.1 > 0;
-        self.unseen.1 -= u32::from(is_speculative);
+        let open = |ask: &&mut Ask| ask.firm > 0 || ask.speculative > 0;
+        let Some(ask) = self.unseen.iter_mut().find(open) else { return false };
+        let is_speculative = ask.firm == 0;
+        let left = if is_speculative { &mut ask.speculative } else { &mut ask.firm };
+        *left -= 1;
         is_speculative
     }
 
     /// Nodes are asked for.
-    pub(super) fn ask(&mut self, firm: u32, speculative: u32) {
-        self.unseen.0 += firm;
-        self.unseen.1 += speculative;
+    pub(super) fn ask(&mut self, at: Timestamp, firm: u32, speculative: u32) {
+        if firm > 0 || speculative > 0 {
+            self.unseen.push(Ask { at, firm, speculative });
+        }
     }
 
     /// Nodes on their way for waiting work.
     pub(super) fn firm(&self) -> u32 {
-        self.coming.values().filter(|is_speculative| !**is_speculative).count() as u32
+        let seen = self.coming.values().filter(|is_speculative| !**is_speculative).count() as u32;
+        self.unseen.iter().fold(seen, |sum, ask| sum.saturating_add(ask.firm))
+    }
+
+    /// Nodes asked for since what is seen was seen, and those of them that were ahead of demand.
+    pub(super) fn unseen(&self) -> (u32, u32) {
+        self.unseen.iter().fold((0, 0), |(all, ahead): (u32, u32), ask| {
+            let of_ask = ask.firm.saturating_add(ask.speculative);
+            (all.saturating_add(of_ask), ahead.saturating_add(ask.speculative))
+        })
     }
 
     pub(super) fn is_speculative(&self, node: NodeId) -> bool {
