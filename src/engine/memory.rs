@@ -24,7 +24,11 @@ use crate::{
     time::{Millis, Timestamp},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    sync::Arc,
+};
 use thiserror::Error;
 
 /// Name and version of the kept form.
@@ -43,6 +47,7 @@ pub struct Memory {
 /// The memory of one pool.
 #[derive(Clone, Debug)]
 pub(super) struct PoolMemory {
+    gpus_per_node: u32,
     pub(super) lead: Lead,
     pub(super) kept: Kept,
 }
@@ -196,11 +201,15 @@ struct KeptMemory {
     schema: String,
     /// Names of the candidates that scores are about.
     candidates: Vec<String>,
+    /// Of `pools`, see [`digest`].
+    digest: String,
     pools: Vec<KeptPool>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct KeptPool {
+    /// The pool's GPUs per node: nodes of another size make what was learned worthless.
+    gpus_per_node: u32,
     lead: KeptLead,
     kept: Kept,
 }
@@ -229,6 +238,24 @@ pub enum DamagedMemory {
         kept: Vec<String>,
         /// Names in the settings.
         wanted: Vec<String>,
+    },
+    /// The numbers are not those that were kept: a bit flipped, or somebody wrote in it.
+    #[error("`digest` is {kept}, the content has {found}")]
+    Digest {
+        /// As kept.
+        kept: String,
+        /// Of the content.
+        found: String,
+    },
+    /// Kept for nodes of another size.
+    #[error("pool `{pool}`: kept for nodes of {kept} GPUs, now they have {wanted}")]
+    NodeSize {
+        /// Which pool.
+        pool: String,
+        /// GPUs per node then.
+        kept: u32,
+        /// GPUs per node in the settings.
+        wanted: u32,
     },
     /// Scores of a pool.
     #[error("pool `{pool}`: {reason}")]
@@ -261,11 +288,17 @@ impl Memory {
     /// # Errors
     /// Only if it has numbers that JSON does not know.
     pub fn keep(&self) -> Result<String, serde_json::Error> {
-        let keep = |pool: &PoolMemory| KeptPool { lead: pool.lead.keep(), kept: pool.kept.clone() };
+        let keep = |pool: &PoolMemory| KeptPool {
+            gpus_per_node: pool.gpus_per_node,
+            lead: pool.lead.keep(),
+            kept: pool.kept.clone(),
+        };
+        let pools: Vec<KeptPool> = self.pools.iter().map(keep).collect();
         serde_json::to_string(&KeptMemory {
             schema: SCHEMA.to_owned(),
             candidates: names(&self.candidates),
-            pools: self.pools.iter().map(keep).collect(),
+            digest: digest(&pools)?,
+            pools,
         })
     }
 
@@ -289,6 +322,10 @@ impl Memory {
         let found: Vec<String> = kept.pools.iter().map(|pool| pool.kept.name.clone()).collect();
         if found != wanted {
             return Err(DamagedMemory::Pools { kept: found, wanted });
+        }
+        let digest = digest(&kept.pools)?;
+        if digest != kept.digest {
+            return Err(DamagedMemory::Digest { kept: kept.digest, found: digest });
         }
         let pools = kept
             .pools
@@ -326,6 +363,32 @@ struct Version {
     schema: String,
 }
 
+/// A digest of pools as they are kept: what was parsed is written again and hashed, so that layout does
+/// not matter and every number does. It guards against damage, not against forgers.
+///
+/// # Source
+/// FNV-1a, 64 bits (Fowler, Noll, Vo).
+fn digest(pools: &[KeptPool]) -> Result<String, serde_json::Error> {
+    let mut hash = Fnv(0xCBF2_9CE4_8422_2325);
+    serde_json::to_writer(&mut hash, pools)?;
+    Ok(format!("{:016x}", hash.0))
+}
+
+struct Fnv(u64);
+
+impl Write for Fnv {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn names(candidates: &[Candidate]) -> Vec<String> {
     candidates.iter().map(ToString::to_string).collect()
 }
@@ -334,13 +397,14 @@ impl PoolMemory {
     fn new(settings: &PoolSettings, candidates: &[Candidate]) -> Self {
         let prior = prior_for(settings.kappa.default);
         let prior = candidates.iter().position(|other| *other == prior).unwrap_or_default();
+        let pinned = settings.pinned.filter(|&pinned| pinned < candidates.len());
         let kept = Kept {
             name: settings.pool.name.clone(),
             started: None,
             learner: Learner::default(),
             timeline: Timeline::new(),
             jobs: JobLog::default(),
-            scores: Scores::new(settings.pinned.unwrap_or(prior), candidates.len()),
+            scores: Scores::new(pinned.unwrap_or(prior), candidates.len()),
             next_day: Timestamp::NEVER,
             due_day: None,
             shadow: Shadow::new(Timestamp::ZERO),
@@ -354,7 +418,8 @@ impl PoolMemory {
             demand: DemandClock::default(),
             last_create: None,
         };
-        Self { lead: Lead::new(&settings.pool.lead_time), kept }
+        let lead = Lead::new(&settings.pool.lead_time);
+        Self { gpus_per_node: settings.pool.gpus_per_node, lead, kept }
     }
 
     fn restore(
@@ -363,10 +428,14 @@ impl PoolMemory {
         candidates: usize,
     ) -> Result<Self, DamagedMemory> {
         let pool = || kept.kept.name.clone();
+        let (size, wanted) = (kept.gpus_per_node, settings.pool.gpus_per_node);
+        if size != wanted {
+            return Err(DamagedMemory::NodeSize { pool: pool(), kept: size, wanted });
+        }
         let scores = kept.kept.scores.check(candidates);
         scores.map_err(|reason| DamagedMemory::Scores { pool: pool(), reason })?;
         let lead = Lead::restore(&settings.pool.lead_time, kept.lead)
             .map_err(|reason| DamagedMemory::Lead { pool: kept.kept.name.clone(), reason })?;
-        Ok(Self { lead, kept: kept.kept })
+        Ok(Self { gpus_per_node: size, lead, kept: kept.kept })
     }
 }
