@@ -61,7 +61,8 @@ pub fn decide(
     let seen: Vec<Seen> = (0..pools)
         .map(|pool| {
             let memory = &mut memory.pools[pool];
-            observe::observe(now, &snapshot.pools[pool], &settings.pools[pool], memory)
+            let (told, settings) = (&snapshot.pools[pool], &settings.pools[pool]);
+            observe::observe(now, snapshot.sight.view_age, told, settings, memory)
         })
         .collect();
     let packed = pack(snapshot, settings, &seen);
@@ -104,6 +105,7 @@ fn pack(snapshot: &Snapshot, settings: &Settings, seen: &[Seen]) -> firm::Packed
             pool: &settings.pool,
             nodes: &told.nodes,
             stuck: &seen.stuck,
+            unseen: seen.observed.unseen_nodes,
             growth: seen.growth,
         })
         .collect();
@@ -151,9 +153,8 @@ impl Place<'_> {
         let ahead = plan.create.saturating_sub(base);
         let allowed = guards.allow(self, ahead, memory);
         let create = guards.within(budget, base + allowed);
-        // Nodes that are asked for and nodes that go at once would chase each other.
-        let remove = if create > 0 { 0 } else { plan.remove };
-        let scale_down = scale_down::choose(self, &want, remove, &idle, &mut guards, memory);
+        let change = (create, plan.remove);
+        let scale_down = scale_down::choose(self, &want, change, &idle, &mut guards, memory);
         if create > 0 {
             memory.kept.last_create = Some(self.now);
         }
@@ -179,7 +180,7 @@ impl Place<'_> {
     fn view(&self, memory: &PoolMemory) -> PoolView<'_> {
         let observed = &self.seen.observed;
         let pool = &self.settings.pool;
-        let counted = observed.requested_nodes + observed.warming_nodes - observed.stuck_nodes;
+        let seen = observed.requested_nodes + observed.warming_nodes - observed.stuck_nodes;
         PoolView {
             now: self.now,
             gpus_per_node: pool.gpus_per_node,
@@ -188,7 +189,7 @@ impl Place<'_> {
             max_nodes: pool.max_nodes.map(|max| max.saturating_sub(observed.stuck_nodes)),
             usable_nodes: observed.usable_nodes,
             idle_nodes: observed.idle_nodes,
-            in_flight_nodes: counted,
+            in_flight_nodes: seen.saturating_add(observed.unseen_nodes),
             running_milli: observed.running_milli,
             waiting_milli: self.waiting_milli,
             demand_integral: memory.kept.demand.integral,

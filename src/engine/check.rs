@@ -97,7 +97,7 @@ pub fn check(
     for (pool, report) in decision.why.iter().enumerate() {
         let told = &snapshot.pools[pool];
         check_pool(pool, told, settings, report, &decision.actions, &mut faults);
-        nodes_in_all += told.nodes.len() as u32 + report.create;
+        nodes_in_all += told.nodes.len() as u32 + report.observed.unseen_nodes + report.create;
     }
     let created = decision.why.iter().any(|report| report.create > 0);
     if let Some(max) = settings.max_nodes.filter(|&max| created && nodes_in_all > max) {
@@ -118,7 +118,9 @@ fn check_pool(
     faults: &mut Vec<Fault>,
 ) {
     let spec = &settings.pools[pool].pool;
-    let (alive, mut nodes, mut gone) = (told.nodes.len() as u32, 0, BTreeSet::new());
+    let seen = told.nodes.len() as u32;
+    let alive = seen.saturating_add(report.observed.unseen_nodes);
+    let (mut nodes, mut gone) = (0, BTreeSet::new());
     for action in actions {
         match *action {
             Action::Create { pool: of, nodes: more } if of as usize == pool => nodes += more,

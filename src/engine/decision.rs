@@ -57,6 +57,9 @@ pub struct Observed {
     pub warming_nodes: u32,
     /// Of the nodes on their way, those that take longer than 99 of 100: not counted on any more.
     pub stuck_nodes: u32,
+    /// Nodes asked for since what is seen was seen: on their way, but not among those above.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unseen_nodes: u32,
     /// Thousandths of GPUs in use.
     pub running_milli: u64,
     /// Thousandths of GPUs that waiting work asks of this pool first.
@@ -69,6 +72,11 @@ pub struct Observed {
     pub ready_mean: f64,
     /// How many of them come with 95 % certainty.
     pub ready_p05: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What waiting work needs beyond everything that exists or is on its way.
@@ -123,6 +131,9 @@ pub struct Guarded {
     pub causes: Vec<Cause>,
     /// Nodes the shadow reactive controller has.
     pub shadow_nodes: u32,
+    /// Nodes that run something, that waiting work is packed onto, or that are on their way for it.
+    #[serde(default)]
+    pub needed_nodes: u32,
     /// Node-milliseconds the ledger still holds.
     pub credit_node_ms: i128,
     /// Nodes that may be asked for ahead of demand.

@@ -17,6 +17,8 @@ pub(super) struct PoolRoom<'a> {
     pub(super) nodes: &'a [NodeSnapshot],
     /// By node, in the same order: not counted on.
     pub(super) stuck: &'a [bool],
+    /// Nodes on their way that are not among `nodes`.
+    pub(super) unseen: u32,
     /// Nodes that may be added.
     pub(super) growth: u32,
 }
@@ -113,7 +115,8 @@ fn is_share(part: &Part) -> bool {
 fn growing(room: &PoolRoom<'_>, is_shared: bool) -> Growing {
     let empty = Room::empty_node(room.pool, is_shared);
     let counted = room.nodes.iter().zip(room.stuck).filter(|(_, stuck)| !**stuck);
-    let rooms = counted.map(|(node, _)| room_of(node, &empty));
+    let unseen = std::iter::repeat_n(&empty, room.unseen as usize).cloned();
+    let rooms = counted.map(|(node, _)| room_of(node, &empty)).chain(unseen);
     let is_simple = !is_shared && room.pool.cpu_milli.is_none() && room.pool.memory_mib.is_none();
     let bins = if is_simple { levels(rooms, &empty) } else { Bins::Rooms(rooms.collect()) };
     Growing::new(bins, empty, room.growth)
@@ -163,7 +166,7 @@ mod tests {
 
     fn need(nodes: &[NodeSnapshot], stuck: &[bool], waiting: Vec<Waiting>) -> FirmNeed {
         let pool = Pool::new("p", 8);
-        let rooms = [PoolRoom { pool: &pool, nodes, stuck, growth: 100 }];
+        let rooms = [PoolRoom { pool: &pool, nodes, stuck, unseen: 0, growth: 100 }];
         pack(&snapshot(waiting), &rooms, &[1.0]).needs[0]
     }
 
@@ -205,7 +208,7 @@ mod tests {
     #[test]
     fn what_no_pool_may_grow_for_is_counted() {
         let pool = Pool::new("p", 8);
-        let rooms = [PoolRoom { pool: &pool, nodes: &[], stuck: &[], growth: 1 }];
+        let rooms = [PoolRoom { pool: &pool, nodes: &[], stuck: &[], unseen: 0, growth: 1 }];
         let packed = pack(&snapshot(vec![waiting(2, 3)]), &rooms, &[1.0]);
         assert_eq!((packed.needs[0].nodes, packed.needs[0].unplaced_units), (1, 2));
         assert_eq!(packed.waiting_milli, [24_000]);

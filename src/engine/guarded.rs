@@ -42,14 +42,16 @@ impl Guards {
         let world =
             ShadowWorld { lead, ..ShadowWorld::new(&place.settings.pool, &place.snapshot.shapes) };
         kept.shadow.advance(place.now, &place.told.arrivals, &place.told.finishes, &world);
-        kept.flights.observe(&place.told.nodes, place.told.was_refused);
+        let (unseen, unseen_ahead) = kept.flights.unseen();
         let standing = Standing {
-            alive: place.told.nodes.len() as u32,
+            alive: (place.told.nodes.len() as u32).saturating_add(unseen),
             shadow: kept.shadow.alive(),
             needed: needed(view, &kept.flights),
         };
         kept.ledger.advance(place.now, standing);
-        let committed = committed(place.now, &place.told.nodes, &kept.flights, &memory.lead);
+        let mut committed = committed(place.now, &place.told.nodes, &kept.flights, &memory.lead);
+        let whole = memory.lead.times().stuck_after();
+        committed.extend(std::iter::repeat_n(whole, unseen_ahead as usize));
         let sight = &place.snapshot.sight;
         let verdict = kept.ladder.climb(&Inputs {
             pods_age: sight.view_age,
@@ -147,11 +149,15 @@ impl Guards {
         bounded.nodes
     }
 
-    /// Idle nodes that go because the ledger is used up.
-    pub(super) fn shed(&self, memory: &PoolMemory, idle: u32) -> u32 {
+    /// Idle nodes that go because the ledger is used up. Nodes that are stuck cost, but nobody counts on
+    /// them: they do not let others go.
+    pub(super) fn shed(&self, place: &Place<'_>, memory: &PoolMemory, idle: u32) -> u32 {
         if !self.verdict.may_remove() {
             return 0;
         }
+        let floor = self.floor().max(place.settings.pool.min_nodes);
+        let stuck = place.seen.observed.stuck_nodes;
+        let idle = idle.min(self.standing.alive.saturating_sub(stuck).saturating_sub(floor));
         memory.kept.ledger.must_shed(self.committed.iter().copied()).min(idle)
     }
 
@@ -165,7 +171,7 @@ impl Guards {
     ) -> Guarded {
         let kept = &mut memory.kept;
         let settings = &place.settings.steps;
-        kept.flights.ask(base, speculative);
+        kept.flights.ask(place.now, base, speculative);
         kept.steps.note_up(place.now, base + speculative, speculative, settings);
         kept.steps.note_down(place.now, removed, settings);
         let Standing { alive, shadow, needed } = self.standing;
@@ -175,6 +181,7 @@ impl Guards {
             rung: self.verdict.rung,
             causes: self.verdict.causes,
             shadow_nodes: shadow,
+            needed_nodes: needed + base,
             credit_node_ms: kept.ledger.credit(),
             allowed_nodes: speculative,
             bindings: self.bindings,
@@ -185,7 +192,10 @@ impl Guards {
 /// Nodes that all pools together may still get.
 pub(super) fn total_budget(settings: &Settings, seen: &[Seen]) -> u32 {
     let observed = seen.iter().map(|seen| &seen.observed);
-    let alive = observed.map(|o| o.usable_nodes + o.requested_nodes + o.warming_nodes).sum();
+    let alive = observed.fold(0, |sum: u32, o| {
+        let seen = o.usable_nodes + o.requested_nodes + o.warming_nodes;
+        sum.saturating_add(seen).saturating_add(o.unseen_nodes)
+    });
     settings.budgets().total_room(alive)
 }
 

@@ -24,7 +24,11 @@ use crate::{
     time::{Millis, Timestamp},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    sync::Arc,
+};
 use thiserror::Error;
 
 /// Name and version of the kept form.
@@ -44,6 +48,7 @@ pub struct Memory {
 pub(super) struct PoolMemory {
     /// What there is to choose from.
     pub(super) candidates: Arc<[Candidate]>,
+    gpus_per_node: u32,
     pub(super) lead: Lead,
     pub(super) kept: Kept,
 }
@@ -79,43 +84,66 @@ pub(super) struct Kept {
 pub(super) struct Flights {
     /// By node: ahead of demand.
     coming: BTreeMap<NodeId, bool>,
-    /// Asked for and not seen yet: for waiting work, and ahead of demand.
-    unseen: (u32, u32),
+    /// Asked for and not seen yet, oldest first.
+    unseen: Vec<Ask>,
+}
+
+/// Nodes asked for at one look.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Ask {
+    at: Timestamp,
+    /// For waiting work.
+    firm: u32,
+    /// Ahead of demand.
+    speculative: u32,
 }
 
 impl Flights {
     /// Nodes asked for become known in order: those for waiting work first. One that nobody asked for
-    /// was somebody else's wish and counts as needed.
-    pub(super) fn observe(&mut self, nodes: &[NodeSnapshot], was_refused: bool) {
+    /// was somebody else's wish and counts as needed. What was asked for before `seen_at`, the instant
+    /// of what is seen, and is not there will not come.
+    pub(super) fn observe(
+        &mut self,
+        nodes: &[NodeSnapshot],
+        seen_at: Timestamp,
+        was_refused: bool,
+    ) {
         let before = std::mem::take(&mut self.coming);
         for node in nodes.iter().filter(|node| node.stage != NodeStage::Usable) {
             let is_speculative = before.get(&node.id).copied().unwrap_or_else(|| self.name());
             self.coming.insert(node.id, is_speculative);
         }
-        if was_refused {
-            self.unseen = (0, 0);
-        }
+        self.unseen.retain(|ask| ask.at >= seen_at && !was_refused);
     }
 
     fn name(&mut self) -> bool {
-        if self.unseen.0 > 0 {
-            self.unseen.0 -= 1;
-            return false;
-        }
-        let is_speculative = self.unseen.1 > 0;
-        self.unseen.1 -= u32::from(is_speculative);
+        let open = |ask: &&mut Ask| ask.firm > 0 || ask.speculative > 0;
+        let Some(ask) = self.unseen.iter_mut().find(open) else { return false };
+        let is_speculative = ask.firm == 0;
+        let left = if is_speculative { &mut ask.speculative } else { &mut ask.firm };
+        *left -= 1;
         is_speculative
     }
 
     /// Nodes are asked for.
-    pub(super) fn ask(&mut self, firm: u32, speculative: u32) {
-        self.unseen.0 += firm;
-        self.unseen.1 += speculative;
+    pub(super) fn ask(&mut self, at: Timestamp, firm: u32, speculative: u32) {
+        if firm > 0 || speculative > 0 {
+            self.unseen.push(Ask { at, firm, speculative });
+        }
     }
 
     /// Nodes on their way for waiting work.
     pub(super) fn firm(&self) -> u32 {
-        self.coming.values().filter(|is_speculative| !**is_speculative).count() as u32
+        let seen = self.coming.values().filter(|is_speculative| !**is_speculative).count() as u32;
+        self.unseen.iter().fold(seen, |sum, ask| sum.saturating_add(ask.firm))
+    }
+
+    /// Nodes asked for since what is seen was seen, and those of them that were ahead of demand.
+    pub(super) fn unseen(&self) -> (u32, u32) {
+        self.unseen.iter().fold((0, 0), |(all, ahead): (u32, u32), ask| {
+            let of_ask = ask.firm.saturating_add(ask.speculative);
+            (all.saturating_add(of_ask), ahead.saturating_add(ask.speculative))
+        })
     }
 
     pub(super) fn is_speculative(&self, node: NodeId) -> bool {
@@ -172,6 +200,8 @@ impl KappaMix {
 #[derive(Serialize, Deserialize)]
 struct KeptMemory {
     schema: String,
+    /// Of `pools`, see [`digest`].
+    digest: String,
     pools: Vec<KeptPool>,
 }
 
@@ -179,6 +209,8 @@ struct KeptMemory {
 struct KeptPool {
     /// Names of the candidates that scores are about.
     candidates: Vec<String>,
+    /// The pool's GPUs per node: nodes of another size make what was learned worthless.
+    gpus_per_node: u32,
     lead: KeptLead,
     kept: Kept,
 }
@@ -209,6 +241,24 @@ pub enum DamagedMemory {
         kept: Vec<String>,
         /// Names in the settings.
         wanted: Vec<String>,
+    },
+    /// The numbers are not those that were kept: a bit flipped, or somebody wrote in it.
+    #[error("`digest` is {kept}, the content has {found}")]
+    Digest {
+        /// As kept.
+        kept: String,
+        /// Of the content.
+        found: String,
+    },
+    /// Kept for nodes of another size.
+    #[error("pool `{pool}`: kept for nodes of {kept} GPUs, now they have {wanted}")]
+    NodeSize {
+        /// Which pool.
+        pool: String,
+        /// GPUs per node then.
+        kept: u32,
+        /// GPUs per node in the settings.
+        wanted: u32,
     },
     /// Scores of a pool.
     #[error("pool `{pool}`: {reason}")]
@@ -241,12 +291,15 @@ impl Memory {
     pub fn keep(&self) -> Result<String, serde_json::Error> {
         let keep = |pool: &PoolMemory| KeptPool {
             candidates: names(&pool.candidates),
+            gpus_per_node: pool.gpus_per_node,
             lead: pool.lead.keep(),
             kept: pool.kept.clone(),
         };
+        let pools: Vec<KeptPool> = self.pools.iter().map(keep).collect();
         serde_json::to_string(&KeptMemory {
             schema: SCHEMA.to_owned(),
-            pools: self.pools.iter().map(keep).collect(),
+            digest: digest(&pools)?,
+            pools,
         })
     }
 
@@ -265,6 +318,10 @@ impl Memory {
         let found: Vec<String> = kept.pools.iter().map(|pool| pool.kept.name.clone()).collect();
         if found != wanted {
             return Err(DamagedMemory::Pools { kept: found, wanted });
+        }
+        let digest = digest(&kept.pools)?;
+        if digest != kept.digest {
+            return Err(DamagedMemory::Digest { kept: kept.digest, found: digest });
         }
         let pools = kept
             .pools
@@ -302,6 +359,32 @@ struct Version {
     schema: String,
 }
 
+/// A digest of pools as they are kept: what was parsed is written again and hashed, so that layout does
+/// not matter and every number does. It guards against damage, not against forgers.
+///
+/// # Source
+/// FNV-1a, 64 bits (Fowler, Noll, Vo).
+fn digest(pools: &[KeptPool]) -> Result<String, serde_json::Error> {
+    let mut hash = Fnv(0xCBF2_9CE4_8422_2325);
+    serde_json::to_writer(&mut hash, pools)?;
+    Ok(format!("{:016x}", hash.0))
+}
+
+struct Fnv(u64);
+
+impl Write for Fnv {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn names(candidates: &[Candidate]) -> Vec<String> {
     candidates.iter().map(ToString::to_string).collect()
 }
@@ -311,13 +394,14 @@ impl PoolMemory {
         let candidates = candidates(settings.kappa.default);
         let prior = prior_for(settings.kappa.default);
         let prior = candidates.iter().position(|other| *other == prior).unwrap_or_default();
+        let pinned = settings.pinned.filter(|&pinned| pinned < candidates.len());
         let kept = Kept {
             name: settings.pool.name.clone(),
             started: None,
             learner: Learner::default(),
             timeline: Timeline::new(),
             jobs: JobLog::default(),
-            scores: Scores::new(settings.pinned.unwrap_or(prior), candidates.len()),
+            scores: Scores::new(pinned.unwrap_or(prior), candidates.len()),
             next_day: Timestamp::NEVER,
             due_day: None,
             shadow: Shadow::new(Timestamp::ZERO),
@@ -331,12 +415,17 @@ impl PoolMemory {
             demand: DemandClock::default(),
             last_create: None,
         };
-        Self { candidates: candidates.into(), lead: Lead::new(&settings.pool.lead_time), kept }
+        let lead = Lead::new(&settings.pool.lead_time);
+        let gpus_per_node = settings.pool.gpus_per_node;
+        Self { candidates: candidates.into(), gpus_per_node, lead, kept }
     }
 
     fn restore(kept: KeptPool, settings: &PoolSettings) -> Result<Self, DamagedMemory> {
-        let KeptPool { candidates: named, lead, kept } = kept;
-        let pool = kept.name.clone();
+        let KeptPool { candidates: named, gpus_per_node, lead, kept } = kept;
+        let (pool, wanted) = (kept.name.clone(), settings.pool.gpus_per_node);
+        if gpus_per_node != wanted {
+            return Err(DamagedMemory::NodeSize { pool, kept: gpus_per_node, wanted });
+        }
         let candidates: Arc<[Candidate]> = candidates(settings.kappa.default).into();
         if named != names(&candidates) {
             let (kept, known) = (named.len(), candidates.len());
@@ -347,6 +436,6 @@ impl PoolMemory {
         }
         let lead = Lead::restore(&settings.pool.lead_time, lead)
             .map_err(|reason| DamagedMemory::Lead { pool, reason })?;
-        Ok(Self { candidates, lead, kept })
+        Ok(Self { candidates, gpus_per_node, lead, kept })
     }
 }

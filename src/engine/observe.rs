@@ -5,7 +5,7 @@ use crate::{
     guard::{ledger::Ledger, shadow::Shadow},
     model::{NodeStage, PoolSnapshot},
     selector::DAY,
-    time::Timestamp,
+    time::{Millis, Timestamp},
 };
 
 /// What was seen of a pool, and what follows from it at once.
@@ -20,9 +20,13 @@ pub(super) struct Seen {
     pub(super) kappa: f64,
 }
 
-/// Looks at a pool and learns its lead time.
+/// Looks at a pool, of which the picture is `age` old, and learns its lead time.
+///
+/// What was asked for since the picture was taken is on its way although it is not in it, and how long a
+/// node takes is judged by the instant of the picture: otherwise whoever is blind would buy twice.
 pub(super) fn observe(
     now: Timestamp,
+    age: Millis,
     told: &PoolSnapshot,
     settings: &PoolSettings,
     memory: &mut PoolMemory,
@@ -41,13 +45,17 @@ pub(super) fn observe(
         kept.back_off.succeeded();
     }
     let is_open = !kept.back_off.blocks(now);
-    memory.lead.observe(now, &told.nodes);
-    let stuck: Vec<bool> = told.nodes.iter().map(|node| memory.lead.is_stuck(now, node)).collect();
+    let seen_at = now - age.max(Millis::ZERO);
+    kept.flights.observe(&told.nodes, seen_at, told.was_refused);
+    let (unseen_nodes, _) = kept.flights.unseen();
+    memory.lead.observe(seen_at, &told.nodes);
+    let is_stuck = |node| memory.lead.is_stuck(seen_at, node);
+    let stuck: Vec<bool> = told.nodes.iter().map(is_stuck).collect();
     let lead = memory.lead.times();
     let median = lead.quantile(0.5);
-    let (ready_mean, ready_p05) = memory.lead.ready_within_median(now, median);
+    let (ready_mean, ready_p05) = memory.lead.ready_within_median(seen_at, median);
     let in_stage = |stage| told.nodes.iter().filter(|node| node.stage == stage).count() as u32;
-    let alive = told.nodes.len() as u32;
+    let alive = (told.nodes.len() as u32).saturating_add(unseen_nodes);
     let below_max = settings.pool.max_nodes.map_or(u32::MAX, |max| max.saturating_sub(alive));
     let observed = Observed {
         usable_nodes: in_stage(NodeStage::Usable),
@@ -55,6 +63,7 @@ pub(super) fn observe(
         requested_nodes: in_stage(NodeStage::Requested),
         warming_nodes: in_stage(NodeStage::Warming),
         stuck_nodes: stuck.iter().filter(|stuck| **stuck).count() as u32,
+        unseen_nodes,
         running_milli: told.running_milli,
         waiting_milli: 0,
         lead_median: median,

@@ -18,17 +18,21 @@ pub(super) fn idle_nodes(nodes: &[NodeSnapshot]) -> Vec<(Timestamp, NodeId)> {
     idle
 }
 
-/// Which nodes go. `remove`: how many the strategy leaves over.
+/// Which nodes go, if none is asked for: both at once would chase each other. `remove`: how many the
+/// strategy leaves over.
 pub(super) fn choose(
     place: &Place<'_>,
     want: &Want,
-    remove: u32,
+    (create, remove): (u32, u32),
     idle: &[(Timestamp, NodeId)],
     guards: &mut Guards,
     memory: &PoolMemory,
 ) -> ScaleDown {
+    if create > 0 {
+        return ScaleDown { idle_timeout: want.idle_timeout, ..ScaleDown::default() };
+    }
     let paced = guards.pace_down(place, remove, memory);
-    let shed = guards.shed(memory, idle.len() as u32).saturating_sub(paced);
+    let shed = guards.shed(place, memory, idle.len() as u32).saturating_sub(paced);
     let nodes = idle.iter().take((paced + shed) as usize).map(|&(_, id)| id).collect();
     ScaleDown { nodes, idle_timeout: want.idle_timeout, shed }
 }

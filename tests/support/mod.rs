@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
+pub mod engine;
+
 use prewarm::{
     model::{GangId, Job, KindId, Pool, Shape, Trace, TraceBuilder},
     strategy::{PoolView, Strategy, Want},
