@@ -1,6 +1,6 @@
 //! How two decisions of one look differ, field by field.
 
-use super::Entry;
+use super::{Entry, instant};
 use crate::{engine::Decision, time::Timestamp};
 use serde_json::Value;
 use std::fmt;
@@ -16,7 +16,7 @@ pub struct Difference {
     /// When.
     pub now: Timestamp,
     /// Field, recorded value, value now; the fields of pools carry the pool's name.
-    pub fields: Vec<(String, String, String)>,
+    pub fields: Vec<(String, Value, Value)>,
 }
 
 impl Difference {
@@ -34,7 +34,7 @@ fn walk(
     recorded: &Value,
     now: &Value,
     pools: &[&str],
-    into: &mut Vec<(String, String, String)>,
+    into: &mut Vec<(String, Value, Value)>,
 ) {
     match (recorded, now) {
         (Value::Object(a), Value::Object(b)) => {
@@ -52,14 +52,14 @@ fn walk(
                 walk(&path, recorded, now, pools, into);
             }
         }
-        _ if recorded != now => into.push((path.to_owned(), recorded.to_string(), now.to_string())),
+        _ if recorded != now => into.push((path.to_owned(), recorded.clone(), now.clone())),
         _ => {}
     }
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "line {}, second {}:", self.line, self.now.as_secs_f64())?;
+        writeln!(f, "line {}, {}:", self.line, instant(self.now))?;
         for (field, recorded, now) in self.fields.iter().take(SHOWN) {
             writeln!(f, "  {field}: recorded {recorded}, decided now {now}")?;
         }
