@@ -20,22 +20,23 @@ pub fn instant(at: Timestamp) -> String {
 
 /// `1d2h30m`, `9m`, `40s`, `1.5s`.
 pub fn span(span: Millis) -> String {
-    let (ms, sign) = (span.0.unsigned_abs(), if span.0 < 0 { "-" } else { "" });
+    let (ms, mut text) = (span.0.unsigned_abs(), String::new());
     let (secs, rest) = (ms / 1000, ms % 1000);
-    let units = [(secs / 86_400, 'd'), (secs / 3600 % 24, 'h'), (secs / 60 % 60, 'm')];
-    let mut text: String = units
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(n, unit)| format!("{n}{unit}"))
-        .collect();
-    if rest > 0 {
-        text.push_str(&format!("{}.{rest:03}", secs % 60));
-        text.truncate(text.trim_end_matches('0').len());
-        text.push('s');
-    } else if secs % 60 > 0 || text.is_empty() {
-        text.push_str(&format!("{}s", secs % 60));
+    for (count, unit) in [(secs / 86_400, 'd'), (secs / 3600 % 24, 'h'), (secs / 60 % 60, 'm')] {
+        if count > 0 {
+            text += &count.to_string();
+            text.push(unit);
+        }
     }
-    format!("{sign}{text}")
+    if rest > 0 {
+        let shown = format!("{}.{rest:03}", secs % 60);
+        text += shown.trim_end_matches('0');
+        text.push('s');
+    } else if secs % 60 > 0 || ms == 0 {
+        text += &(secs % 60).to_string();
+        text.push('s');
+    }
+    if span.0 < 0 { format!("-{text}") } else { text }
 }
 
 #[cfg(test)]

@@ -20,11 +20,11 @@ pub struct Difference {
 }
 
 impl Difference {
-    pub(super) fn between(entry: &Entry, now: &Decision, pools: Vec<&str>) -> Self {
+    pub(super) fn between(entry: &Entry, now: &Decision, pools: &[&str]) -> Self {
         let mut fields = Vec::new();
         // What cannot be written cannot have been read either: no difference to show.
         let value = |decision| serde_json::to_value(decision).unwrap_or_default();
-        walk("", &value(&entry.decision), &value(now), &pools, &mut fields);
+        walk("", &value(&entry.decision), &value(now), pools, &mut fields);
         Self { line: entry.line, now: entry.now, fields }
     }
 }

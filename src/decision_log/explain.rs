@@ -38,16 +38,16 @@ pub fn explain(entry: &Entry, settings: &Settings, pool: usize) -> Option<Explan
     let report = entry.decision.why.get(pool)?;
     let name = &settings.pools.get(pool)?.pool.name;
     let sentences = [
-        outcome(report),
-        waiting(report),
-        ahead(report),
+        Some(outcome(report)),
+        Some(waiting(report)),
+        Some(ahead(report)),
         held_back(report),
         distrust(report),
-        strategy(report),
-        ledger(report),
+        Some(strategy(report)),
+        Some(ledger(report)),
         idle(report),
-        seen(report),
-        next_look(entry.now, entry.decision.wake_at),
+        Some(seen(report)),
+        Some(next_look(entry.now, entry.decision.wake_at)),
     ];
     Some(Explanation {
         pool: name.clone(),
@@ -58,17 +58,17 @@ pub fn explain(entry: &Entry, settings: &Settings, pool: usize) -> Option<Explan
 }
 
 /// What was done.
-fn outcome(report: &PoolReport) -> Option<String> {
+fn outcome(report: &PoolReport) -> String {
     let gone = report.scale_down.nodes.len() as u32;
     let target = nodes(report.target_nodes);
-    Some(match (report.create, gone) {
+    match (report.create, gone) {
         (0, 0) => format!("Nothing was done: the pool stays at {target}."),
         (0, gone) => format!("Removed {}; the pool then has {target}.", idle_nodes(gone)),
         (create, _) => {
             let reasons = reasons_to_create(report).join(", ");
             format!("Asked for {}: {reasons}. The pool then has {target}.", nodes(create))
         }
-    })
+    }
 }
 
 /// How many of the new nodes each reason accounts for.
@@ -86,34 +86,34 @@ fn reasons_to_create(report: &PoolReport) -> Vec<String> {
 }
 
 /// What waits, and what it needs.
-fn waiting(report: &PoolReport) -> Option<String> {
+fn waiting(report: &PoolReport) -> String {
     let firm = &report.firm;
     if report.observed.waiting_milli == 0 {
-        return Some(match firm.spare_milli {
+        return match firm.spare_milli {
             0 => "Nothing waits, and no GPU is or will be free.".to_owned(),
             spare => format!(
                 "Nothing waits; {} are free or will be, among them {}.",
                 gpus(spare),
                 empty_nodes(firm.spare_nodes)
             ),
-        });
+        };
     }
     let work = format!("Work for {} waits", gpus(report.observed.waiting_milli));
     let need = match firm.nodes {
         0 => "it fits on what is free or on its way".to_owned(),
         needed => format!("beyond what is free or on its way it needs {}", nodes(needed)),
     };
-    Some(match firm.unplaced_units {
+    match firm.unplaced_units {
         0 => format!("{work}: {need}."),
         units => format!(
             "{work}: {need}. Jobs or gangs without a place, because no pool that suits them may grow: \
              {units}."
         ),
-    })
+    }
 }
 
 /// What is wanted ahead of demand, and by whom.
-fn ahead(report: &PoolReport) -> Option<String> {
+fn ahead(report: &PoolReport) -> String {
     let wanted = &report.speculative;
     let sources = [
         (wanted.spare_nodes > 0)
@@ -128,14 +128,18 @@ fn ahead(report: &PoolReport) -> Option<String> {
             .then(|| format!("outside signals want {} to spare", empty_nodes(wanted.signal_nodes))),
     ];
     let sources: Vec<String> = sources.into_iter().flatten().collect();
+    if sources.is_empty() && report.selected.kappa <= 1.0 {
+        return "Ahead of demand: nothing, because waiting costs no more than idling.".to_owned();
+    }
     if sources.is_empty() {
-        return Some("Ahead of demand: nothing is wanted.".to_owned());
+        return "Ahead of demand: nothing is wanted.".to_owned();
     }
     let missing = match wanted.wanted_nodes {
         0 => "that is there already, or is no more than what waiting work brings".to_owned(),
-        missing => format!("for that {} more were wanted", nodes(missing)),
+        1 => "for that 1 more node was wanted".to_owned(),
+        missing => format!("for that {missing} more nodes were wanted"),
     };
-    Some(format!("Ahead of demand: {}; {missing}.", sources.join(", ")))
+    format!("Ahead of demand: {}; {missing}.", sources.join(", "))
 }
 
 /// What was wanted and not allowed, and by which limit.
@@ -171,7 +175,7 @@ fn distrust(report: &PoolReport) -> Option<String> {
 }
 
 /// Which strategy, and on what grounds.
-fn strategy(report: &PoolReport) -> Option<String> {
+fn strategy(report: &PoolReport) -> String {
     let chosen = &report.selected;
     let basis = match chosen.days {
         0 => "the one to start with: no day has been replayed yet".to_owned(),
@@ -179,20 +183,20 @@ fn strategy(report: &PoolReport) -> Option<String> {
         days => format!("chosen by replaying {days} days with every candidate"),
     };
     let kappa = (chosen.kappa * 100.0).round() / 100.0;
-    Some(format!(
+    format!(
         "Strategy: `{}`, {basis}; a waiting GPU-hour costs as much as {kappa} GPU-hours.",
         chosen.name
-    ))
+    )
 }
 
 /// What speculation may still cost.
-fn ledger(report: &PoolReport) -> Option<String> {
+fn ledger(report: &PoolReport) -> String {
     let guarded = &report.guarded;
-    Some(format!(
+    format!(
         "Guards: a reactive controller would have {}; {:.1} node-hours of credit are left for more.",
         nodes(guarded.shadow_nodes),
         guarded.credit_node_ms as f64 / 3_600_000.0
-    ))
+    )
 }
 
 /// When idle nodes go.
@@ -204,7 +208,7 @@ fn idle(report: &PoolReport) -> Option<String> {
     let rule = match down.idle_timeout {
         Millis::MAX => "no idle node goes now".to_owned(),
         Millis::ZERO => "a node that is not needed goes at once".to_owned(),
-        after => format!("a node that is not needed goes after {}", span(after)),
+        after => format!("a node that is not needed goes after {}", about(after)),
     };
     Some(match down.shed {
         0 => format!("Idle nodes: {rule}."),
@@ -213,9 +217,9 @@ fn idle(report: &PoolReport) -> Option<String> {
 }
 
 /// What there was.
-fn seen(report: &PoolReport) -> Option<String> {
+fn seen(report: &PoolReport) -> String {
     let seen = &report.observed;
-    let mut text = format!(
+    let there = format!(
         "Seen: {} usable ({} idle), {} booting, {} waiting for the GPU driver; {} in use.",
         nodes(seen.usable_nodes),
         seen.idle_nodes,
@@ -223,35 +227,35 @@ fn seen(report: &PoolReport) -> Option<String> {
         seen.warming_nodes,
         gpus(seen.running_milli)
     );
-    if seen.requested_nodes + seen.warming_nodes > 0 {
-        text += &format!(
+    let on_their_way = match seen.requested_nodes + seen.warming_nodes {
+        0 => String::new(),
+        _ => format!(
             " Of those on their way {:.1} are expected within {} (the median lead time), at least {} with \
              95 % certainty.",
             seen.ready_mean,
-            span(seen.lead_median),
+            about(seen.lead_median),
             seen.ready_p05
-        );
-    }
-    if seen.stuck_nodes > 0 {
-        let takes = if seen.stuck_nodes == 1 { "takes" } else { "take" };
-        text += &format!(
-            " {} {takes} longer than 99 of 100 do: nobody counts on it any more.",
-            nodes(seen.stuck_nodes)
-        );
-    }
-    Some(text)
+        ),
+    };
+    let stuck = match seen.stuck_nodes {
+        0 => String::new(),
+        stuck => format!(" Not counted on, slower than 99 of 100: {}.", nodes(stuck)),
+    };
+    there + &on_their_way + &stuck
 }
 
 /// When it looks again.
-fn next_look(now: Timestamp, wake_at: Timestamp) -> Option<String> {
-    Some(match wake_at {
+fn next_look(now: Timestamp, wake_at: Timestamp) -> String {
+    match wake_at {
         Timestamp::NEVER => NO_ALARM.to_owned(),
-        at => format!(
-            "Next look: at {} ({} later), or before if something changes.",
-            instant(at),
-            span(at - now)
-        ),
-    })
+        at => format!("Next look: {} later, or before if something changes.", about(at - now)),
+    }
+}
+
+/// A minute and more to the second.
+fn about(time: Millis) -> String {
+    let is_long = time >= Millis::from_mins(1);
+    span(if is_long { Millis((time.0 + 500) / 1000 * 1000) } else { time })
 }
 
 fn nodes(count: u32) -> String {

@@ -94,7 +94,7 @@ pub enum LogError {
 /// The reason without `at line 1 column 7`: a line of the log is a document of its own.
 fn without_place(reason: &serde_json::Error) -> String {
     let text = reason.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())
+    text.rsplit_once(" at line ").map_or_else(|| text.clone(), |(reason, _)| reason.to_owned())
 }
 
 fn damage(reason: &serde_json::Error) -> String {

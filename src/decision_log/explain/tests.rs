@@ -59,7 +59,7 @@ fn a_quiet_pool_is_told_in_full() {
             "Guards: a reactive controller would have 3 nodes; 2.5 node-hours of credit are left for more.",
             "Idle nodes: a node that is not needed goes after 10m.",
             "Seen: 4 nodes usable (1 idle), 0 booting, 0 waiting for the GPU driver; 24 GPUs in use.",
-            "Next look: at 1d2h1m30s (1m30s later), or before if something changes.",
+            "Next look: 1m30s later, or before if something changes.",
         ]
     );
 }
@@ -93,7 +93,7 @@ fn new_nodes_are_divided_among_their_reasons_and_limits_are_named() {
              minimum, would have as many, 3 ahead of demand. The pool then has 10 nodes.",
             "Work for 12.50 GPUs waits: beyond what is free or on its way it needs 2 nodes. Jobs or gangs \
              without a place, because no pool that suits them may grow: 1.",
-            "Ahead of demand: the strategy wants 9 empty nodes to spare; for that 9 nodes more were \
+            "Ahead of demand: the strategy wants 9 empty nodes to spare; for that 9 more nodes were \
              wanted.",
             "Held back: 8 of 9 nodes ahead of demand allowed, because of the step limit for new nodes \
              ahead of demand; 3 of 8 nodes ahead of demand allowed, because of the credit for nodes \
