@@ -1,18 +1,22 @@
 //! The command line: arguments in, exit code out. 0 = fine, 1 = it ran and the answer is no (an
-//! expectation failed), 2 = wrong use (arguments, files, values), 130 = interrupted.
+//! expectation failed, a decision changed), 2 = wrong use (arguments, files, values), 130 = interrupted.
 //!
 //! The only part that reads the environment, files named by the user and the terminal.
 #![allow(clippy::disallowed_methods, reason = "the shell is where clock and environment are read")]
 
+mod decisions;
+mod explain;
 mod file;
 mod import;
 mod progress;
+mod replay;
 mod simulate;
 mod trace_flags;
 mod values;
 
+use crate::decision_log::LogError;
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 /// Keeps GPU nodes ready before the pods that need them arrive, at a bounded cost.
 #[derive(Debug, Parser)]
@@ -28,6 +32,10 @@ enum Command {
     Simulate(Box<simulate::Args>),
     /// Turn a foreign trace into the common form.
     Import(import::Args),
+    /// Decide a decision log again and show what comes out differently.
+    Replay(replay::Args),
+    /// Explain one decision of a log.
+    Explain(explain::Args),
 }
 
 /// What shells report for a program ended by Ctrl-C.
@@ -54,6 +62,8 @@ pub fn main() -> ExitCode {
         progress::catch_interrupts().map_err(Into::into).and_then(|()| match args.command {
             Command::Simulate(args) => simulate::run(&args),
             Command::Import(args) => import::run(&args),
+            Command::Replay(args) => replay::run(&args),
+            Command::Explain(args) => explain::run(&args),
         });
     match ended {
         Ok(Ending::Fine) => ExitCode::SUCCESS,
@@ -86,6 +96,11 @@ fn say(text: &str) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     }
+}
+
+/// What is wrong with a decision log, with the name of its file.
+fn log_error(path: &Path, error: &LogError) -> anyhow::Error {
+    anyhow::anyhow!("{}: {error}", path.display())
 }
 
 #[cfg(test)]

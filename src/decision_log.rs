@@ -4,14 +4,16 @@
 //! instant, the snapshot and the decision. Shapes are written when there are new ones. Deciding again
 //! from the first line on must give the same decisions, bit by bit ([`replay`]).
 
+mod clock;
 mod difference;
 mod explain;
 mod read;
 mod replay;
 mod write;
 
+pub use clock::{instant, span};
 pub use difference::Difference;
-pub use explain::explain;
+pub use explain::{Explanation, explain};
 pub use read::{Entry, Log, LogError, Start};
 pub use replay::{Replayed, replay};
 pub use write::LogWriter;

@@ -31,34 +31,70 @@ pub(super) fn refuse_overwriting(out: &Path, input: &Path) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Writes beside the target and renames, so that nobody sees half a file. What is there and no plain
-/// file (a pipe, `/dev/null`) is written as it is; a link stays a link.
+/// Writes a file that nobody sees half (see [`Draft`]).
 pub(super) fn write(
     out: &Path,
-    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    content: impl FnOnce(&mut Draft) -> io::Result<()>,
 ) -> io::Result<()> {
-    let out = out.canonicalize().unwrap_or_else(|_| out.to_owned());
-    if out.exists() && !out.is_file() {
-        return write_to(&out, content);
-    }
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = out.with_file_name(name);
-    let written = write_to(&part, content).and_then(|()| fs::rename(&part, &out));
-    if written.is_err() {
-        // The first error is the one to tell.
-        fs::remove_file(&part).ok();
-    }
-    written
+    let mut draft = Draft::begin(out)?;
+    content(&mut draft)?;
+    draft.finish()
 }
 
-fn write_to(
-    path: &Path,
-    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    content(&mut file)?;
-    file.flush()
+/// A file that is written beside its target and takes its place when finished; dropped before, it is
+/// gone and the target untouched. What is there and no plain file (a pipe, `/dev/null`) is written as it
+/// is; a link stays a link.
+pub(super) struct Draft {
+    file: BufWriter<File>,
+    /// Where it is written and where it belongs; `None` = written in place, or finished.
+    rename: Option<(PathBuf, PathBuf)>,
+}
+
+impl Draft {
+    pub(super) fn begin(out: &Path) -> io::Result<Self> {
+        let out = out.canonicalize().unwrap_or_else(|_| out.to_owned());
+        if out.exists() && !out.is_file() {
+            return Ok(Self { file: BufWriter::new(File::create(out)?), rename: None });
+        }
+        let mut name = out.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        let part = out.with_file_name(name);
+        Ok(Self { file: BufWriter::new(File::create(&part)?), rename: Some((part, out)) })
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        let Some((part, out)) = self.rename.take() else { return Ok(()) };
+        let renamed = fs::rename(&part, out);
+        if renamed.is_err() {
+            // The first error is the one to tell.
+            fs::remove_file(&part).ok();
+        }
+        renamed
+    }
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some((part, _)) = &self.rename {
+            fs::remove_file(part).ok();
+        }
+    }
+}
+
+/// Does the name ask for gzip?
+pub(super) fn is_gzip(out: &Path) -> bool {
+    out.extension().is_some_and(|end| end == "gz")
 }
 
 fn folder_of(out: &Path) -> PathBuf {

@@ -71,12 +71,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
 
 /// The common form, gzipped if the name says so.
 fn write_trace(trace: &Trace, out: &Path) -> std::io::Result<()> {
-    let zip = out.extension().is_some_and(|end| end == "gz");
-    file::write(out, |file| {
-        if !zip {
-            return write_jobs(trace, file);
+    file::write(out, |draft| {
+        if !file::is_gzip(out) {
+            return write_jobs(trace, draft);
         }
-        let mut encoder = GzEncoder::new(file, Compression::default());
+        let mut encoder = GzEncoder::new(draft, Compression::default());
         write_jobs(trace, &mut encoder)?;
         encoder.finish().map(drop)
     })

@@ -1,7 +1,9 @@
 //! `prewarm simulate`: a scenario or a trace in; a table, a JSON document and a page out.
 
 use super::{
-    Ending, complain, file,
+    Ending, complain,
+    decisions::DecisionFile,
+    file,
     progress::{Bar, interrupted},
     say,
     trace_flags::TraceFlags,
@@ -12,7 +14,7 @@ use crate::{
     model::{MAX_NODES, Pool, Trace, TraceBuilder},
     sim::{
         arrivals,
-        compare::{Comparison, compare},
+        compare::{Comparison, Sink, compare},
         expect, import,
         policy::PolicySpec,
         report::{self, PolicyPictures, Report},
@@ -25,6 +27,7 @@ use anyhow::{Context, anyhow, bail};
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 /// Compare scaling policies on a scenario or a trace, offline.
@@ -38,7 +41,8 @@ use std::{
 Examples:
   prewarm simulate simulations/monday-morning.yaml --report report.html
   prewarm simulate --trace jobs.csv.gz --policy reactive,watermark:0.2,idle=30m
-  prewarm simulate --trace jobs.csv --pool a100=8:A100,t4=4:T4 --output json"
+  prewarm simulate --trace jobs.csv --pool a100=8:A100,t4=4:T4 --output json
+  prewarm simulate --trace jobs.csv --policy adaptive@20 --save-decisions decisions.jsonl.gz"
 )]
 pub(super) struct Args {
     /// Scenario file (YAML)
@@ -99,6 +103,10 @@ pub(super) struct Args {
     /// Also write a self-contained page with pictures
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+    /// Also write every decision of the one adaptive policy, for `prewarm replay` and `prewarm explain`;
+    /// gzipped if it ends in .gz
+    #[arg(long, value_name = "FILE[.gz]")]
+    save_decisions: Option<PathBuf>,
     /// Verify the scenario's `expect:` block; exit code 1 if it does not hold
     #[arg(long, requires = "scenario")]
     check: bool,
@@ -131,8 +139,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
     }
-    check_report(args)?;
+    check_targets(args)?;
     let case = read_case(args)?;
+    let decisions = begin_decisions(args, &case.policies)?;
     let (report, pictures) = {
         let bar = Bar::new("simulating");
         let comparison = Comparison {
@@ -140,11 +149,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
             trace: &case.trace,
             setup: &case.setup,
             policies: &case.policies,
-            decisions: None,
+            decisions: decisions.as_ref().map(|sink| sink as &Sink),
         };
         compare(&comparison, &bar)
     };
     show(args, &report, &pictures)?;
+    finish_decisions(args, decisions)?;
     if interrupted() {
         complain("interrupted: the figures above reach only as far as marked");
         return Ok(Ending::Interrupted);
@@ -152,16 +162,69 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
     check(args, &case, &report)
 }
 
-/// The page must not replace a file that is read.
-fn check_report(args: &Args) -> anyhow::Result<()> {
-    let Some(out) = &args.report else { return Ok(()) };
+/// What is written must not replace a file that is read, nor the other one that is written.
+fn check_targets(args: &Args) -> anyhow::Result<()> {
     let supplies = args.supply.iter().map(|text| Path::new(supply_of(text).1));
     let named = [&args.scenario, &args.trace, &args.nodes].into_iter().flatten();
     let inputs = named.map(PathBuf::as_path).chain(args.trace_flags.job_table()).chain(supplies);
-    for input in inputs {
-        file::refuse_overwriting(out, input)?;
+    let inputs: Vec<&Path> = inputs.collect();
+    for out in [&args.report, &args.save_decisions].into_iter().flatten() {
+        for input in &inputs {
+            file::refuse_overwriting(out, input)?;
+        }
+        file::check_target(out)?;
     }
-    file::check_target(out)
+    if let (Some(report), Some(decisions)) = (&args.report, &args.save_decisions)
+        && file::refuse_overwriting(decisions, report).is_err()
+    {
+        bail!("{}: --report writes this file: name another for --save-decisions", report.display());
+    }
+    Ok(())
+}
+
+/// Opens the decision log if one is asked for and there is one policy to write it.
+fn begin_decisions(
+    args: &Args,
+    policies: &[PolicySpec],
+) -> anyhow::Result<Option<Mutex<DecisionFile>>> {
+    let Some(path) = &args.save_decisions else { return Ok(None) };
+    let adaptive: Vec<String> = policies
+        .iter()
+        .filter(|spec| spec.adaptive_kappa().is_some())
+        .map(ToString::to_string)
+        .collect();
+    let given = if args.policy.is_empty() { "without --policy" } else { "among the policies" };
+    match adaptive.as_slice() {
+        [_] => {}
+        [] => bail!(
+            "--save-decisions writes the decisions of an adaptive policy, and {given} there is none: \
+             add --policy adaptive@20"
+        ),
+        [first, ..] => bail!(
+            "--save-decisions writes the decisions of one adaptive policy, and {given} there are several \
+             ({}): choose one, such as --policy {first}",
+            adaptive.join(", ")
+        ),
+    }
+    let file = DecisionFile::begin(path)
+        .with_context(|| format!("{}: cannot write the decisions", path.display()))?;
+    Ok(Some(Mutex::new(file)))
+}
+
+fn finish_decisions(args: &Args, file: Option<Mutex<DecisionFile>>) -> anyhow::Result<()> {
+    let (Some(path), Some(file)) = (&args.save_decisions, file) else { return Ok(()) };
+    let shown = path.display();
+    let is_there = file
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .finish()
+        .with_context(|| format!("{shown}: cannot write the decisions"))?;
+    complain(&match (is_there, interrupted()) {
+        (false, _) => format!("No decision was made, so {shown} was not written"),
+        (true, true) => format!("Decisions up to the interruption: {shown}"),
+        (true, false) => format!("Decisions: {shown}"),
+    });
+    Ok(())
 }
 
 fn show(args: &Args, report: &Report, pictures: &[PolicyPictures]) -> anyhow::Result<()> {

@@ -15,6 +15,14 @@ pub(super) fn span(text: &str) -> Result<Millis, String> {
         .ok_or_else(|| format!("`{text}` is not a span of time: write 300s, 5m or 1h30m"))
 }
 
+/// An instant of a decision log: a span since second 0 of its clock, or a date with offset.
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
+    let civil = text.parse::<jiff::Timestamp>().map(|at| Timestamp(at.as_millisecond()));
+    civil.or_else(|_| span(text).map(|span| Timestamp::ZERO + span)).map_err(|_| {
+        format!("`{text}` is no instant: write 26h, 1d2h30m, or a date with offset as 2026-03-02T08:55:00Z")
+    })
+}
+
 /// Where scoring starts: an instant (`240h`) or a share of the run (`40%`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ScoreFrom {
@@ -106,6 +114,19 @@ mod tests {
         assert_eq!(ms("240h"), Ok(864_000_000));
         assert!(ms("5 parsecs").unwrap_err().contains("write 300s"));
         assert!(ms("-5m").is_err());
+    }
+
+    #[test]
+    fn an_instant_is_a_span_or_a_date_and_what_is_printed_can_be_typed() {
+        assert_eq!(instant("26h"), Ok(Timestamp::from_secs(93_600)));
+        assert_eq!(instant("95400"), Ok(Timestamp::from_secs(95_400)));
+        assert_eq!(instant("2027-01-15T09:00:00+01:00"), Ok(Timestamp::from_secs(1_800_000_000)));
+        for wrong in ["noon", "2027-01-15T09:00:00", "-5m"] {
+            assert!(instant(wrong).unwrap_err().contains("1d2h30m"), "{wrong}");
+        }
+        for ms in [0, 1, 999, 60_000, 3_600_001, 86_400_000, 123_456_780, 1_800_000_000_000] {
+            assert_eq!(instant(&crate::decision_log::instant(Timestamp(ms))), Ok(Timestamp(ms)));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How two decisions of one look differ, field by field.
 
-use super::Entry;
+use super::{Entry, instant};
 use crate::{engine::Decision, time::Timestamp};
 use serde_json::Value;
 use std::fmt;
@@ -16,15 +16,15 @@ pub struct Difference {
     /// When.
     pub now: Timestamp,
     /// Field, recorded value, value now; the fields of pools carry the pool's name.
-    pub fields: Vec<(String, String, String)>,
+    pub fields: Vec<(String, Value, Value)>,
 }
 
 impl Difference {
-    pub(super) fn between(entry: &Entry, now: &Decision, pools: Vec<&str>) -> Self {
+    pub(super) fn between(entry: &Entry, now: &Decision, pools: &[&str]) -> Self {
         let mut fields = Vec::new();
         // What cannot be written cannot have been read either: no difference to show.
         let value = |decision| serde_json::to_value(decision).unwrap_or_default();
-        walk("", &value(&entry.decision), &value(now), &pools, &mut fields);
+        walk("", &value(&entry.decision), &value(now), pools, &mut fields);
         Self { line: entry.line, now: entry.now, fields }
     }
 }
@@ -34,7 +34,7 @@ fn walk(
     recorded: &Value,
     now: &Value,
     pools: &[&str],
-    into: &mut Vec<(String, String, String)>,
+    into: &mut Vec<(String, Value, Value)>,
 ) {
     match (recorded, now) {
         (Value::Object(a), Value::Object(b)) => {
@@ -52,14 +52,14 @@ fn walk(
                 walk(&path, recorded, now, pools, into);
             }
         }
-        _ if recorded != now => into.push((path.to_owned(), recorded.to_string(), now.to_string())),
+        _ if recorded != now => into.push((path.to_owned(), recorded.clone(), now.clone())),
         _ => {}
     }
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "line {}, second {}:", self.line, self.now.as_secs_f64())?;
+        writeln!(f, "line {}, {}:", self.line, instant(self.now))?;
         for (field, recorded, now) in self.fields.iter().take(SHOWN) {
             writeln!(f, "  {field}: recorded {recorded}, decided now {now}")?;
         }

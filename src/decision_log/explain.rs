@@ -1,205 +1,282 @@
-//! One decision about one pool, as a person would explain it.
+//! One decision about one pool, as a person would explain it: what was done and why, what was wanted
+//! and not allowed, what was seen, and when it will look again.
 
-use super::Entry;
+use super::{Entry, instant, span};
 use crate::{
     engine::{PoolReport, Settings},
-    time::Millis,
+    guard::limits::{Binding, Limit},
+    time::{Millis, Timestamp},
 };
-use std::fmt::Write;
+use serde::Serialize;
+use std::fmt;
 
-/// Explains what was decided about pool number `pool` and why, in a few sentences.
-pub fn explain(entry: &Entry, settings: &Settings, pool: usize) -> Option<String> {
+/// The last sentence of an explanation says so if nothing but an event leads to the next look.
+const NO_ALARM: &str = "Next look: when something changes.";
+
+/// An explanation: sentences in the order of importance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Name of the pool.
+    pub pool: String,
+    /// Line of the log.
+    pub line: u64,
+    /// When, as people write it.
+    pub at: String,
+    /// What was done, and why.
+    pub sentences: Vec<String>,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Pool {} at {} (line {} of the log)\n", self.pool, self.at, self.line)?;
+        self.sentences.iter().try_for_each(|sentence| writeln!(f, "- {sentence}"))
+    }
+}
+
+/// Explains what was decided about pool number `pool` and why; `None` if there is no such pool.
+pub fn explain(entry: &Entry, settings: &Settings, pool: usize) -> Option<Explanation> {
     let report = entry.decision.why.get(pool)?;
     let name = &settings.pools.get(pool)?.pool.name;
-    let mut text = format!(
-        "Pool {name}, {} after the start of the log's clock (line {}):\n\n",
-        in_words(Millis(entry.now.0)),
-        entry.line
-    );
-    for sentence in [
-        outcome(report),
-        seen(report),
-        waiting(report),
-        strategy(report),
-        ahead(report),
-        guards(report),
-        removal(report),
-    ] {
-        if !sentence.is_empty() {
-            // Writing to a string cannot fail.
-            writeln!(text, "- {sentence}").ok();
-        }
-    }
-    Some(text)
+    let sentences = [
+        Some(outcome(report)),
+        Some(waiting(report)),
+        Some(ahead(report)),
+        held_back(report),
+        distrust(report),
+        Some(strategy(report)),
+        Some(ledger(report)),
+        idle(report),
+        Some(seen(report)),
+        Some(next_look(entry.now, entry.decision.wake_at)),
+    ];
+    Some(Explanation {
+        pool: name.clone(),
+        line: entry.line,
+        at: instant(entry.now),
+        sentences: sentences.into_iter().flatten().collect(),
+    })
 }
 
+/// What was done.
 fn outcome(report: &PoolReport) -> String {
-    let gone = report.scale_down.nodes.len();
-    let target = report.target_nodes;
+    let gone = report.scale_down.nodes.len() as u32;
+    let target = nodes(report.target_nodes);
     match (report.create, gone) {
-        (0, 0) => format!("Nothing to do: the pool stays at {}.", nodes(target)),
-        (create, 0) => {
-            format!("{} asked for; the pool will have {}.", nodes(create), nodes(target))
-        }
-        (_, gone) => {
-            format!("{} removed; the pool will have {}.", nodes(gone as u32), nodes(target))
+        (0, 0) => format!("Nothing was done: the pool stays at {target}."),
+        (0, gone) => format!("Removed {}; the pool then has {target}.", idle_nodes(gone)),
+        (create, _) => {
+            let reasons = reasons_to_create(report).join(", ");
+            format!("Asked for {}: {reasons}. The pool then has {target}.", nodes(create))
         }
     }
 }
 
+/// How many of the new nodes each reason accounts for.
+fn reasons_to_create(report: &PoolReport) -> Vec<String> {
+    let speculative = report.guarded.allowed_nodes.min(report.create);
+    let base = report.create - speculative;
+    let firm = report.firm.nodes.min(base);
+    let parts = [
+        (firm, "for waiting work"),
+        (base - firm, "because a reactive controller, or the pool's minimum, would have as many"),
+        (speculative, "ahead of demand"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    parts.map(|(count, why)| format!("{count} {why}")).collect()
+}
+
+/// What waits, and what it needs.
+fn waiting(report: &PoolReport) -> String {
+    let firm = &report.firm;
+    if report.observed.waiting_milli == 0 {
+        return match firm.spare_milli {
+            0 => "Nothing waits, and no GPU is or will be free.".to_owned(),
+            spare => format!(
+                "Nothing waits; {} are free or will be, among them {}.",
+                gpus(spare),
+                empty_nodes(firm.spare_nodes)
+            ),
+        };
+    }
+    let work = format!("Work for {} waits", gpus(report.observed.waiting_milli));
+    let need = match firm.nodes {
+        0 => "it fits on what is free or on its way".to_owned(),
+        needed => format!("beyond what is free or on its way it needs {}", nodes(needed)),
+    };
+    match firm.unplaced_units {
+        0 => format!("{work}: {need}."),
+        units => format!(
+            "{work}: {need}. Jobs or gangs without a place, because no pool that suits them may grow: \
+             {units}."
+        ),
+    }
+}
+
+/// What is wanted ahead of demand, and by whom.
+fn ahead(report: &PoolReport) -> String {
+    let wanted = &report.speculative;
+    let sources = [
+        (wanted.spare_nodes > 0)
+            .then(|| format!("the strategy wants {} to spare", empty_nodes(wanted.spare_nodes))),
+        (wanted.spare_milli > 0)
+            .then(|| format!("the strategy wants {} to spare", gpus(wanted.spare_milli))),
+        (wanted.floor_nodes > 0)
+            .then(|| format!("the strategy wants {} in all", nodes(wanted.floor_nodes))),
+        (wanted.scheduled_nodes > 0)
+            .then(|| format!("the schedule wants {} in all", nodes(wanted.scheduled_nodes))),
+        (wanted.signal_nodes > 0)
+            .then(|| format!("outside signals want {} to spare", empty_nodes(wanted.signal_nodes))),
+    ];
+    let sources: Vec<String> = sources.into_iter().flatten().collect();
+    if sources.is_empty() && report.selected.kappa <= 1.0 {
+        return "Ahead of demand: nothing, because waiting costs no more than idling.".to_owned();
+    }
+    if sources.is_empty() {
+        return "Ahead of demand: nothing is wanted.".to_owned();
+    }
+    let missing = match wanted.wanted_nodes {
+        0 => "that is there already, or is no more than what waiting work brings".to_owned(),
+        1 => "for that 1 more node was wanted".to_owned(),
+        missing => format!("for that {missing} more nodes were wanted"),
+    };
+    format!("Ahead of demand: {}; {missing}.", sources.join(", "))
+}
+
+/// What was wanted and not allowed, and by which limit.
+fn held_back(report: &PoolReport) -> Option<String> {
+    let (guarded, wanted) = (&report.guarded, report.speculative.wanted_nodes);
+    let mut parts: Vec<String> = guarded.bindings.iter().map(limit).collect();
+    if parts.is_empty() && wanted > guarded.allowed_nodes {
+        let allowed = guarded.allowed_nodes;
+        let why = "because of the caution below";
+        parts.push(format!("{allowed} of {wanted} nodes ahead of demand allowed, {why}"));
+    }
+    (!parts.is_empty()).then(|| format!("Held back: {}.", parts.join("; ")))
+}
+
+fn limit(binding: &Binding) -> String {
+    let Binding { limit, wanted, allowed } = binding;
+    let what = match limit {
+        Limit::DownStep | Limit::RecentUp => "nodes to remove",
+        Limit::TotalBudget => "nodes to ask for",
+        _ => "nodes ahead of demand",
+    };
+    format!("{allowed} of {wanted} {what} allowed, because of {limit}")
+}
+
+/// Why what is seen or forecast is not trusted.
+fn distrust(report: &PoolReport) -> Option<String> {
+    let guarded = &report.guarded;
+    if guarded.causes.is_empty() {
+        return None;
+    }
+    let causes: Vec<String> = guarded.causes.iter().map(ToString::to_string).collect();
+    Some(format!("Caution: {}. {}", guarded.rung, causes.join(" ")))
+}
+
+/// Which strategy, and on what grounds.
+fn strategy(report: &PoolReport) -> String {
+    let chosen = &report.selected;
+    let basis = match chosen.days {
+        0 => "the one to start with: no day has been replayed yet".to_owned(),
+        1 => "chosen by replaying one day with every candidate".to_owned(),
+        days => format!("chosen by replaying {days} days with every candidate"),
+    };
+    let kappa = (chosen.kappa * 100.0).round() / 100.0;
+    format!(
+        "Strategy: `{}`, {basis}; a waiting GPU-hour costs as much as {kappa} GPU-hours.",
+        chosen.name
+    )
+}
+
+/// What speculation may still cost.
+fn ledger(report: &PoolReport) -> String {
+    let guarded = &report.guarded;
+    format!(
+        "Guards: a reactive controller would have {}; {:.1} node-hours of credit are left for more.",
+        nodes(guarded.shadow_nodes),
+        guarded.credit_node_ms as f64 / 3_600_000.0
+    )
+}
+
+/// When idle nodes go.
+fn idle(report: &PoolReport) -> Option<String> {
+    let down = &report.scale_down;
+    if report.observed.idle_nodes == 0 {
+        return None;
+    }
+    let rule = match down.idle_timeout {
+        Millis::MAX => "no idle node goes now".to_owned(),
+        Millis::ZERO => "a node that is not needed goes at once".to_owned(),
+        after => format!("a node that is not needed goes after {}", about(after)),
+    };
+    Some(match down.shed {
+        0 => format!("Idle nodes: {rule}."),
+        shed => format!("Idle nodes: {rule}; {shed} went because the credit is used up."),
+    })
+}
+
+/// What there was.
 fn seen(report: &PoolReport) -> String {
     let seen = &report.observed;
-    let mut text = format!(
-        "Seen: {} usable ({} idle), {} booting, {} waiting for the GPU driver; {} GPUs in use.",
+    let there = format!(
+        "Seen: {} usable ({} idle), {} booting, {} waiting for the GPU driver; {} in use.",
         nodes(seen.usable_nodes),
         seen.idle_nodes,
         seen.requested_nodes,
         seen.warming_nodes,
         gpus(seen.running_milli)
     );
-    if seen.requested_nodes + seen.warming_nodes > 0 {
-        write!(
-            text,
-            " Within {} (the median lead time) {:.1} of those on their way are expected, at least {} \
-             with 95 % certainty.",
-            in_words(seen.lead_median),
+    let on_their_way = match seen.requested_nodes + seen.warming_nodes {
+        0 => String::new(),
+        _ => format!(
+            " Of those on their way {:.1} are expected within {} (the median lead time), at least {} with \
+             95 % certainty.",
             seen.ready_mean,
+            about(seen.lead_median),
             seen.ready_p05
-        )
-        .ok();
-    }
-    if seen.stuck_nodes > 0 {
-        write!(
-            text,
-            " {} took longer than 99 of 100 do and no longer count.",
-            nodes(seen.stuck_nodes)
-        )
-        .ok();
-    }
-    text
-}
-
-fn waiting(report: &PoolReport) -> String {
-    let firm = &report.firm;
-    if report.observed.waiting_milli == 0 {
-        return format!(
-            "Nothing waits; {} GPUs are or will be free, {} of them whole and empty.",
-            gpus(firm.spare_milli),
-            nodes(firm.spare_nodes)
-        );
-    }
-    let mut text = format!("Work for {} GPUs waits: ", gpus(report.observed.waiting_milli));
-    match firm.nodes {
-        0 => text.push_str("it fits on what is free or on its way."),
-        needed => {
-            write!(text, "beyond what is free or on its way it needs {}.", nodes(needed)).ok();
-        }
-    }
-    if firm.unplaced_units > 0 {
-        write!(text, " For {} of the waiting units no pool may grow.", firm.unplaced_units).ok();
-    }
-    text
-}
-
-fn strategy(report: &PoolReport) -> String {
-    let chosen = &report.selected;
-    let basis = match chosen.days {
-        0 => "the one to start with, before any day was replayed".to_owned(),
-        1 => "by the replay of one day".to_owned(),
-        days => format!("by the replay of {days} days"),
+        ),
     };
-    format!(
-        "Strategy: `{}`, {basis}; a waiting GPU-hour counts {} GPU-hours.",
-        chosen.name, chosen.kappa
-    )
-}
-
-fn ahead(report: &PoolReport) -> String {
-    let wanted = &report.speculative;
-    let mut sources = Vec::new();
-    if wanted.spare_nodes > 0 {
-        sources.push(format!("the strategy wants {} empty", nodes(wanted.spare_nodes)));
-    }
-    if wanted.spare_milli > 0 {
-        sources.push(format!("the strategy wants {} GPUs free", gpus(wanted.spare_milli)));
-    }
-    if wanted.floor_nodes > 0 {
-        sources.push(format!("the strategy wants {} in all", nodes(wanted.floor_nodes)));
-    }
-    if wanted.scheduled_nodes > 0 {
-        sources.push(format!("the schedule wants {} in all", nodes(wanted.scheduled_nodes)));
-    }
-    if wanted.signal_nodes > 0 {
-        sources.push(format!("outside signals want {} empty", nodes(wanted.signal_nodes)));
-    }
-    if sources.is_empty() {
-        return "Nothing is wanted ahead of demand.".to_owned();
-    }
-    format!(
-        "Ahead of demand: {}; for that {} would have to be asked for.",
-        sources.join(", "),
-        nodes(wanted.wanted_nodes)
-    )
-}
-
-fn guards(report: &PoolReport) -> String {
-    let guarded = &report.guarded;
-    let mut text = format!(
-        "Guards: a reactive controller would have {}; the ledger holds {:.1} node-hours; {}.",
-        nodes(guarded.shadow_nodes),
-        guarded.credit_node_ms as f64 / 3_600_000.0,
-        guarded.rung
-    );
-    for cause in &guarded.causes {
-        write!(text, " {cause}").ok();
-    }
-    for binding in &guarded.bindings {
-        write!(text, " {binding}.").ok();
-    }
-    text
-}
-
-fn removal(report: &PoolReport) -> String {
-    let down = &report.scale_down;
-    if report.observed.idle_nodes == 0 {
-        return String::new();
-    }
-    let after = if down.idle_timeout == Millis::MAX {
-        "No node goes now".to_owned()
-    } else {
-        format!("A node that is not needed goes after {} idle", in_words(down.idle_timeout))
+    let stuck = match seen.stuck_nodes {
+        0 => String::new(),
+        stuck => format!(" Not counted on, slower than 99 of 100: {}.", nodes(stuck)),
     };
-    match down.shed {
-        0 => format!("{after}."),
-        shed => format!("{after}; {} because the ledger is used up.", nodes(shed)),
+    there + &on_their_way + &stuck
+}
+
+/// When it looks again.
+fn next_look(now: Timestamp, wake_at: Timestamp) -> String {
+    match wake_at {
+        Timestamp::NEVER => NO_ALARM.to_owned(),
+        at => format!("Next look: {} later, or before if something changes.", about(at - now)),
     }
+}
+
+/// A minute and more to the second.
+fn about(time: Millis) -> String {
+    let is_long = time >= Millis::from_mins(1);
+    span(if is_long { Millis((time.0 + 500) / 1000 * 1000) } else { time })
 }
 
 fn nodes(count: u32) -> String {
     if count == 1 { "1 node".to_owned() } else { format!("{count} nodes") }
 }
 
+fn empty_nodes(count: u32) -> String {
+    if count == 1 { "1 empty node".to_owned() } else { format!("{count} empty nodes") }
+}
+
+fn idle_nodes(count: u32) -> String {
+    if count == 1 { "1 idle node".to_owned() } else { format!("{count} idle nodes") }
+}
+
 fn gpus(milli: u64) -> String {
-    let whole = milli / 1000;
-    if milli.is_multiple_of(1000) {
-        whole.to_string()
-    } else {
-        format!("{:.1}", milli as f64 / 1e3)
+    match milli {
+        1000 => "1 GPU".to_owned(),
+        whole if whole.is_multiple_of(1000) => format!("{} GPUs", whole / 1000),
+        part => format!("{:.2} GPUs", part as f64 / 1000.0),
     }
 }
 
-/// `2 d 03:04:05`, `9 min`, `40 s`.
-fn in_words(span: Millis) -> String {
-    let secs = span.0 / 1000;
-    let (days, clock) = (secs / 86_400, secs % 86_400);
-    if days > 0 || clock >= 3600 {
-        let (hours, mins, secs) = (clock / 3600, clock / 60 % 60, clock % 60);
-        let days = if days > 0 { format!("{days} d ") } else { String::new() };
-        return format!("{days}{hours:02}:{mins:02}:{secs:02}");
-    }
-    match (secs / 60, secs % 60) {
-        (0, secs) => format!("{secs} s"),
-        (mins, 0) => format!("{mins} min"),
-        (mins, secs) => format!("{mins} min {secs} s"),
-    }
-}
+#[cfg(test)]
+mod tests;

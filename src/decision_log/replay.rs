@@ -44,8 +44,9 @@ pub fn replay(
         }
         replayed.changed += 1;
         if replayed.differences.len() < Replayed::MOST {
-            let names = start.settings.pools.iter().map(|pool| pool.pool.name.as_str()).collect();
-            replayed.differences.push(Difference::between(&entry, &decision, names));
+            let pools = start.settings.pools.iter();
+            let names: Vec<&str> = pools.map(|pool| pool.pool.name.as_str()).collect();
+            replayed.differences.push(Difference::between(&entry, &decision, &names));
         }
     }
     Ok(replayed)

@@ -30,9 +30,10 @@ struct LookLine<'a> {
     decision: &'a Decision,
 }
 
-/// Writes one log.
+/// Writes one log. A line reaches `out` in one piece, so whatever ends the run ends it after a line.
 pub struct LogWriter<W: Write> {
     out: W,
+    line: Vec<u8>,
     shapes: usize,
 }
 
@@ -41,11 +42,18 @@ impl<W: Write> LogWriter<W> {
     ///
     /// # Errors
     /// If `out` does.
-    pub fn start(mut out: W, settings: &Settings, memory: &Memory) -> io::Result<Self> {
+    pub fn start(out: W, settings: &Settings, memory: &Memory) -> io::Result<Self> {
         let start = StartLine { schema: SCHEMA, settings, memory: memory.keep()? };
-        serde_json::to_writer(&mut out, &start)?;
-        out.write_all(b"\n")?;
-        Ok(Self { out, shapes: 0 })
+        let mut log = Self { out, line: Vec::new(), shapes: 0 };
+        log.add(&start)?;
+        Ok(log)
+    }
+
+    fn add(&mut self, line: &impl Serialize) -> io::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, line)?;
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)
     }
 
     /// Adds a look.
@@ -69,8 +77,7 @@ impl<W: Write> LogWriter<W> {
             replays: &snapshot.replays,
             decision,
         };
-        serde_json::to_writer(&mut self.out, &look)?;
-        self.out.write_all(b"\n")
+        self.add(&look)
     }
 
     /// Ends the log.

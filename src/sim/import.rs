@@ -111,6 +111,15 @@ pub fn read_file(
     read(input, &path.display().to_string(), format, options, watch)
 }
 
+/// Opens a text file, plain or gzip; the watch hears of its bytes as they lie on the disk.
+pub fn open_text<'a>(
+    path: &Path,
+    watch: &'a dyn Watch,
+) -> Result<Box<dyn BufRead + 'a>, ImportError> {
+    let input = open::open(path, watch)?;
+    open::text(&path.display().to_string(), input).map(|(text, _)| text)
+}
+
 /// Reads a trace from any input; `name` stands for it in messages.
 pub fn read(
     input: impl Read,

@@ -78,7 +78,7 @@ const POLICIES: [(&str, Reader); 13] = [
 const BY_KAPPA: [&str; 2] = ["adaptive", "best-fixed"];
 
 /// What is compared unless said otherwise.
-const DEFAULTS: [&str; 11] = [
+const DEFAULTS: [&str; 12] = [
     "reactive",
     "cluster-autoscaler",
     "reactive-overcreate",
@@ -89,13 +89,15 @@ const DEFAULTS: [&str; 11] = [
     "hourly-profile",
     "ces",
     "dsp",
+    "adaptive",
     "clairvoyant",
 ];
 
 impl PolicySpec {
-    /// The table of baselines.
+    /// The table of baselines, and the engine at each kappa.
     pub fn defaults() -> Vec<Self> {
-        DEFAULTS.iter().filter_map(|text| text.parse().ok()).collect()
+        // Tested below: every one of them can be parsed.
+        Self::list(&DEFAULTS.join(",")).unwrap_or_default()
     }
 
     /// The policies of a comma-separated list. A piece that is a knob belongs to the policy before it.
@@ -305,7 +307,10 @@ mod tests {
     #[test]
     fn every_default_is_a_policy_and_prints_as_typed() {
         let shown: Vec<String> = PolicySpec::defaults().iter().map(ToString::to_string).collect();
-        assert_eq!(shown, DEFAULTS);
+        let (baselines, end) = DEFAULTS.split_at(DEFAULTS.len() - 2);
+        assert_eq!(end, ["adaptive", "clairvoyant"]);
+        let adaptive = ["adaptive@5", "adaptive@20", "adaptive@100"];
+        assert_eq!(shown, [baselines, &adaptive, &["clairvoyant"]].concat());
     }
 
     #[test]

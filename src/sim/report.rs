@@ -8,6 +8,7 @@
 
 mod columns;
 mod document;
+mod engine;
 mod format;
 #[cfg(test)]
 mod invented;

@@ -2,8 +2,8 @@
 //! simulated.
 
 use super::{
-    Bounds, ByKappa, PolicyPictures, PolicyReport, PoolSummary, Report, SettingsSummary,
-    TraceSummary, WaitSeconds,
+    ActiveStrategy, Bounds, ByKappa, EngineReport, LedgerReport, PolicyPictures, PolicyReport,
+    PoolSummary, Report, SettingsSummary, TraceSummary, WaitSeconds,
 };
 use crate::{time::Millis, world::Series};
 use std::collections::BTreeMap;
@@ -79,6 +79,40 @@ pub(super) fn empty_report() -> Report {
         bounds: Bounds { node_hours_lower: 0.0 },
         ..full
     }
+}
+
+/// With an adaptive policy and the best in hindsight before the reference.
+pub(super) fn with_engine() -> Report {
+    let mut report = report();
+    let mut adaptive = report.policies[0].clone();
+    adaptive.name = "adaptive@20".to_owned();
+    adaptive.cost.k20 = 900.0;
+    adaptive.gap_closed.k20 = Some(0.4);
+    let active = |from_hours: f64, strategy: &str| ActiveStrategy {
+        from_hours,
+        strategy: strategy.to_owned(),
+    };
+    let bound = [("the credit for nodes ahead of demand", 1200), ("the step limit", 3)];
+    adaptive.engine = vec![EngineReport {
+        pool: "gpu".to_owned(),
+        active: vec![active(0.0, "reactive,idle=5m"), active(36.0, "watermark:0.1,idle=10m")],
+        limits_bound: bound.map(|(limit, times)| (limit.to_owned(), times)).into(),
+        ledger: LedgerReport {
+            earned_node_hours: 30.0,
+            spent_node_hours: 33.0,
+            credit_node_hours: 5.0,
+            shadow_node_hours: 200.0,
+        },
+    }];
+    let mut best = report.policies[0].clone();
+    best.name = "best-fixed@100".to_owned();
+    best.engine = vec![EngineReport {
+        active: vec![active(0.0, "headroom:2nodes")],
+        ..EngineReport::of("gpu")
+    }];
+    let end = report.policies.len() - 1;
+    report.policies.splice(end..end, [adaptive, best]);
+    report
 }
 
 fn policy(&(name, thousands, mean, starts): &(&str, f64, f64, u64)) -> PolicyReport {

@@ -24,6 +24,7 @@ pub fn page(report: &Report, pictures: &[PolicyPictures]) -> String {
                 header { (heading(report)) }
                 main {
                     (tables::comparison(report))
+                    (tables::engine(report))
                     (figures::cost(report))
                     (figures::waiting(report, pictures))
                     (figures::over_time(report, pictures))

@@ -4,7 +4,7 @@
 use super::{
     PolicyReport, Report,
     columns::{COLUMNS, Cell, Column, Role, role},
-    format, reading,
+    engine, format, reading,
 };
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -30,6 +30,7 @@ fn text(report: &Report) -> String {
     lines.push(String::new());
     lines.extend(comparison(report));
     lines.push(String::new());
+    lines.extend(accounts(report));
     lines.extend(notes(report).iter().flat_map(|note| wrapped(&printable(note), WIDTH)));
     let mut text = String::new();
     for line in lines {
@@ -101,6 +102,26 @@ fn marked(cell: &Cell) -> String {
     }
 }
 
+/// What the engine did, if it was run; ends with an empty line.
+fn accounts(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    for account in engine::accounts(report) {
+        lines.extend(wrapped(&printable(&format!("{}:", account.title)), WIDTH));
+        let followed = account.followed_in_short().map(|followed| ("followed", followed));
+        for (what, value) in
+            account.facts.iter().map(|(what, value)| (*what, value.clone())).chain(followed)
+        {
+            let fact = wrapped(&printable(&format!("{what}: {value}")), WIDTH - 4);
+            let indents = std::iter::once("  ").chain(std::iter::repeat("    "));
+            lines.extend(fact.iter().zip(indents).map(|(line, indent)| format!("{indent}{line}")));
+        }
+    }
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines
+}
+
 fn notes(report: &Report) -> Vec<String> {
     let mut notes = vec![reading::finding(report)];
     notes.extend(reading::other_kappas(report));
@@ -111,6 +132,12 @@ fn notes(report: &Report) -> Vec<String> {
          clairvoyant."
             .to_owned(),
     );
+    if report.policies.iter().any(|policy| !policy.engine.is_empty()) {
+        notes.push(
+            "– no such figure: a policy for one κ (after the @) has a cost and a gap at that κ only."
+                .to_owned(),
+        );
+    }
     notes.push(String::new());
     if report.bounds.node_hours_lower > 0.0 {
         let bound = format::amount(report.bounds.node_hours_lower);

@@ -3,7 +3,7 @@
 use super::super::{
     PolicyReport, PoolSummary, Report,
     columns::{COLUMNS, Cell, Column, Role, role},
-    format, reading,
+    engine, format, reading,
 };
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -93,6 +93,31 @@ fn figure(cell: &Cell) -> Markup {
             }
         } @else {
             td { (cell.text) }
+        }
+    }
+}
+
+/// What the engine did, if it was run.
+pub(super) fn engine(report: &Report) -> Markup {
+    let accounts = engine::accounts(report);
+    html! {
+        @if !accounts.is_empty() {
+            section #engine {
+                h2 { "What the engine did" }
+                @for account in &accounts {
+                    h3 { (account.title) }
+                    dl.meanings {
+                        @for (what, value) in &account.facts {
+                            div { dt { (what) } dd { (value) } }
+                        }
+                        @if !account.followed.is_empty() {
+                            div { dt { "strategies followed" } dd { ol { @for step in &account.followed {
+                                li { (step) }
+                            } } } }
+                        }
+                    }
+                }
+            }
         }
     }
 }

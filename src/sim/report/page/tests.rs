@@ -160,3 +160,19 @@ fn degenerate_figures_are_drawn_without_complaint() {
     report.policies[1].waiting_gpu_hours = f64::INFINITY;
     assert!(!page(&report, &[]).contains("could not be drawn"));
 }
+
+#[test]
+fn what_the_engine_did_has_a_section_of_its_own() {
+    let section = "id=\"engine\"";
+    assert!(!page(&invented::report(), &[]).contains(section));
+    let text = page(&invented::with_engine(), &[]);
+    assert_eq!(count(&text, section), 1);
+    for told in ["from 36.0 h", "gap closed 40 %", "33.0 spent", "headroom:2nodes", "(1,200 ×)"] {
+        assert!(text.contains(told), "{told}");
+    }
+    let mut evil = invented::with_engine();
+    evil.policies.iter_mut().flat_map(|policy| &mut policy.engine).for_each(|pool| {
+        pool.active.iter_mut().for_each(|active| active.strategy = "<b>".to_owned());
+    });
+    assert!(!page(&evil, &[]).contains("<b>"));
+}

@@ -82,3 +82,20 @@ fn skipped_rows_and_interrupted_runs_are_told() {
 fn an_empty_report_is_a_table_without_rows() {
     assert!(table(&invented::empty_report()).contains("No policy was run."));
 }
+
+#[test]
+fn what_the_engine_did_stands_below_the_table() {
+    assert!(!table(&invented::report()).contains("followed:"));
+    let text = table(&invented::with_engine());
+    assert!(widest(&text) <= WIDTH, "{text}");
+    for told in [
+        "\nadaptive@20:\n  cost at its own kappa: 900 at κ = 20, gap closed 40 %\n",
+        "  limits that bound a decision: the credit for nodes ahead of demand (1,200 ×), the step limit",
+        "  followed: first reactive,idle=5m; from 36.0 h watermark:0.1,idle=10m\n",
+        "\nbest-fixed@100:\n",
+        "  the best of the candidates in hindsight: headroom:2nodes\n",
+        "has a cost and a gap at that κ only",
+    ] {
+        assert!(text.contains(told), "{told:?} is missing in:\n{text}");
+    }
+}
