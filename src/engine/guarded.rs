@@ -56,7 +56,7 @@ impl Guards {
             metrics_age: sight.metrics_age,
             // A short history is carried by the prior and, in the end, by the ledger.
             history: Millis::MAX,
-            skill: kept.skill.skill(),
+            skill: kept.promises.skill.skill(),
             coverage_alarm: false,
             drift_alarm: false,
             api_errors: sight.api_fails,
