@@ -23,6 +23,7 @@ mod guarded;
 mod lead;
 mod memory;
 mod observe;
+mod promise;
 mod scale_down;
 mod select;
 mod settings;
@@ -33,6 +34,8 @@ pub use decision::{
     Decision, FirmNeed, Guarded, Observed, PoolReport, ScaleDown, Selected, Speculative,
 };
 pub use memory::{DamagedMemory, Memory, SCHEMA};
+pub use promise::Promised;
+pub(crate) use promise::Totals as PromiseTotals;
 pub use settings::{Kappa, PoolSettings, Settings};
 
 use crate::{
@@ -144,6 +147,9 @@ impl Place<'_> {
         self.learn(&view, memory);
         let mut guards = Guards::advance(self, &view, memory);
         let selected = select::select(memory, self.settings, candidates, &guards.verdict);
+        let chosen = &candidates[select::chosen(memory, self.settings, candidates)];
+        let kept = &mut memory.kept;
+        kept.promises.advance(self.now, chosen, &kept.learner, self.settings);
         let wanted = self.want(&view, &selected, candidates, memory);
         let base = Want { floor_nodes: guards.floor(), ..Want::nothing(Millis::MAX) };
         let base = settle(&view, &base, std::iter::empty()).create;
@@ -166,6 +172,8 @@ impl Place<'_> {
             observed: Observed { waiting_milli: self.waiting_milli, ..self.seen.observed },
             firm: self.firm,
             selected,
+            promised: memory.kept.promises.report(),
+            drifted: memory.kept.drift.since,
             speculative: Speculative { wanted_nodes: ahead, ..wanted.report },
             create,
             target_nodes: view.alive_nodes() + create - removed,
@@ -210,6 +218,8 @@ impl Place<'_> {
             kept.timeline.extend(kept.learner.learned().map(|known| (view.now, known.clone())));
         }
         kept.jobs.note(view);
+        kept.drift.advance(self.now);
+        view.arrivals.iter().for_each(|_| kept.drift.arrival());
     }
 
     /// What the followed strategy, schedule and signals want. Where waiting costs no more than idling,

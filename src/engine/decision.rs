@@ -1,6 +1,8 @@
 //! What was decided and why: one report per step and pool.
 
+use super::promise::Promised;
 use crate::{
+    forecast::drift::Shift,
     guard::{
         ladder::{Cause, Rung},
         limits::Binding,
@@ -32,6 +34,13 @@ pub struct PoolReport {
     pub firm: FirmNeed,
     /// Which strategy is followed.
     pub selected: Selected,
+    /// What its forecast promised and kept, if it has one.
+    #[serde(default)]
+    pub promised: Option<Promised>,
+    /// When the rate of arrivals was last found to have changed for good, and which way. Told, not acted
+    /// upon: spells of busy and quiet hours look the same.
+    #[serde(default)]
+    pub drifted: Option<(Timestamp, Shift)>,
     /// What is wanted beyond waiting work.
     pub speculative: Speculative,
     /// What the guards said.

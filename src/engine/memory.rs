@@ -7,15 +7,16 @@
 
 use super::{
     lead::{KeptLead, Lead},
+    promise::{Promises, Totals},
     settings::{PoolSettings, Settings},
 };
 use crate::{
+    forecast::drift::Drift,
     guard::{
         ladder::Ladder,
         ledger::Ledger,
         limits::{BackOff, Steps},
         shadow::Shadow,
-        skill::Skill,
     },
     lead_time::DamagedParts,
     model::{Arrival, Finish, NodeId, NodeSnapshot, NodeStage, Shape},
@@ -73,7 +74,8 @@ pub(super) struct Kept {
     pub(super) back_off: BackOff,
     pub(super) steps: Steps,
     pub(super) ladder: Ladder,
-    pub(super) skill: Skill,
+    pub(super) promises: Promises,
+    pub(super) drift: Drift,
     pub(super) mix: KappaMix,
     pub(super) demand: DemandClock,
     pub(super) last_create: Option<Timestamp>,
@@ -346,6 +348,11 @@ impl Memory {
         Some((&kept.ledger, kept.shadow.node_ms()))
     }
 
+    /// What came of all forecasts of a pool.
+    pub(crate) fn promises(&self, pool: usize) -> Option<&Totals> {
+        Some(&self.pools.get(pool)?.kept.promises.totals)
+    }
+
     /// The strategy a pool follows now.
     pub fn active(&self, pool: usize) -> Option<String> {
         let memory = self.pools.get(pool)?;
@@ -410,7 +417,8 @@ impl PoolMemory {
             back_off: BackOff::default(),
             steps: Steps::default(),
             ladder: Ladder::default(),
-            skill: Skill::default(),
+            promises: Promises::default(),
+            drift: Drift::default(),
             mix: KappaMix::default(),
             demand: DemandClock::default(),
             last_create: None,

@@ -72,6 +72,16 @@ impl PoolMemory {
     }
 }
 
+/// The candidate that replays, or the user, chose.
+pub(super) fn chosen(
+    memory: &PoolMemory,
+    settings: &PoolSettings,
+    candidates: &[Candidate],
+) -> usize {
+    let scores = &memory.kept.scores;
+    settings.pinned.unwrap_or_else(|| scores.active()).min(candidates.len() - 1)
+}
+
 /// The candidate to follow on this rung of the ladder.
 pub(super) fn select(
     memory: &PoolMemory,
@@ -81,7 +91,7 @@ pub(super) fn select(
 ) -> Selected {
     let weights = weights(memory, settings);
     let scores = &memory.kept.scores;
-    let active = settings.pinned.unwrap_or_else(|| scores.active()).min(candidates.len() - 1);
+    let active = chosen(memory, settings, candidates);
     let plain = (0..candidates.len()).filter(|&candidate| !candidates[candidate].is_forecast());
     let candidate = if verdict.rung < Rung::NonForecast || !candidates[active].is_forecast() {
         active

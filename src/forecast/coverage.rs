@@ -57,7 +57,22 @@ impl Tally {
         share(self.milli_covered as f64, self.milli as f64)
     }
 
-    fn note(&mut self, bound: i64, outcome: &Outcome) {
+    /// What this tally has beyond an earlier state of it.
+    #[must_use]
+    pub const fn less(&self, before: &Self) -> Self {
+        Self {
+            labels: self.labels - before.labels,
+            held: self.held - before.held,
+            below: self.below - before.below,
+            jobs: self.jobs - before.jobs,
+            jobs_covered: self.jobs_covered - before.jobs_covered,
+            milli: self.milli - before.milli,
+            milli_covered: self.milli_covered - before.milli_covered,
+        }
+    }
+
+    /// Takes what came of `bound`.
+    pub fn note(&mut self, bound: i64, outcome: &Outcome) {
         self.labels += 1;
         self.held += u32::from(outcome.label <= bound);
         self.below += u32::from(outcome.label < bound);

@@ -3,10 +3,10 @@
 //! [`EngineRun`] hands the kernel's snapshots to [`decide`], replays days when one is over, writes the
 //! decision log and keeps the books of which strategy was followed when.
 
-use super::report::{ActiveStrategy, EngineReport, LedgerReport};
+use super::report::{ActiveStrategy, EngineReport, LedgerReport, PromisedReport};
 use crate::{
     decision_log::LogWriter,
-    engine::{Decision, Memory, Settings, decide},
+    engine::{Decision, Memory, PromiseTotals, Settings, decide},
     guard::ledger::Ledger,
     model::{Action, ReplayedDay, Snapshot},
     selector::replay,
@@ -27,6 +27,9 @@ pub struct EngineRun<'a> {
     active: Vec<Vec<ActiveStrategy>>,
     /// By pool: how often each limit made a difference.
     bindings: Vec<BTreeMap<String, u64>>,
+    score_from: Timestamp,
+    /// By pool: what had been promised before the scored time.
+    before: Vec<PromiseTotals>,
 }
 
 impl<'a> EngineRun<'a> {
@@ -45,11 +48,14 @@ impl<'a> EngineRun<'a> {
             done: Vec::new(),
             active: vec![Vec::new(); pools],
             bindings: vec![BTreeMap::new(); pools],
+            score_from: setup.score_from,
+            before: vec![PromiseTotals::default(); pools],
         }
     }
 
     /// What the engine did, by pool.
     pub fn finish(self) -> Vec<EngineReport> {
+        let promised: Vec<_> = (0..self.active.len()).map(|pool| self.promised(pool)).collect();
         if let Some(log) = self.log {
             log.finish().ok();
         }
@@ -61,12 +67,20 @@ impl<'a> EngineRun<'a> {
                 active,
                 limits_bound,
                 ledger: self.memory.account(pool).map(ledger_report).unwrap_or_default(),
+                promised: promised[pool],
             })
             .collect()
     }
 
+    fn promised(&self, pool: usize) -> Option<PromisedReport> {
+        promised_report(&self.memory.promises(pool)?.since(&self.before[pool]))
+    }
+
     fn keep_books(&mut self, now: Timestamp, decision: &Decision) {
         for (pool, report) in decision.why.iter().enumerate() {
+            if now <= self.score_from {
+                self.before[pool] = self.memory.promises(pool).copied().unwrap_or_default();
+            }
             let active = &mut self.active[pool];
             if active.last().is_none_or(|last| last.strategy != report.selected.name) {
                 let strategy = report.selected.name.clone();
@@ -95,6 +109,20 @@ impl Controller for EngineRun<'_> {
         self.done = briefs.map(|brief| replay(&brief)).collect();
         (decision.actions, decision.wake_at)
     }
+}
+
+fn promised_report(sums: &PromiseTotals) -> Option<PromisedReport> {
+    let tally = &sums.tally;
+    let forecasts = f64::from(tally.labels);
+    Some(PromisedReport {
+        forecasts: tally.labels,
+        level: sums.levels / forecasts,
+        coverage_time: tally.by_time()?,
+        coverage_jobs: tally.by_job(),
+        coverage_gpu: tally.by_gpu(),
+        alarm_time: f64::from(sums.alarmed) / forecasts,
+        no_skill_time: f64::from(sums.unskilled) / forecasts,
+    })
 }
 
 fn ledger_report((ledger, shadow_node_ms): (&Ledger, i128)) -> LedgerReport {

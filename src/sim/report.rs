@@ -19,8 +19,8 @@ mod reading;
 mod table;
 
 pub use document::{
-    ActiveStrategy, Bounds, ByKappa, EngineReport, LedgerReport, PolicyReport, PoolSummary, Report,
-    SettingsSummary, TraceSummary, WaitSeconds,
+    ActiveStrategy, Bounds, ByKappa, EngineReport, LedgerReport, PolicyReport, PoolSummary,
+    PromisedReport, Report, SettingsSummary, TraceSummary, WaitSeconds,
 };
 pub use json::json;
 pub use page::page;

@@ -26,10 +26,12 @@ const REFIT: Millis = Millis::from_hours(6);
 const NOTICE: Millis = Millis::from_secs(15);
 
 /// What a strategy can know at an instant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
     /// Quantiles of the rise, once there are any.
     pub table: Option<Table>,
+    /// Within this time a rise counts: the lead time and the time until it is noticed.
+    pub horizon: Millis,
     /// Idle gaps of the nodes.
     pub gaps: IdleGaps,
 }
@@ -80,6 +82,11 @@ impl Learner {
     /// What is known, once there is something.
     pub const fn learned(&self) -> Option<&Arc<Learned>> {
         self.learned.as_ref()
+    }
+
+    /// What came and went, once there was a view.
+    pub const fn events(&self) -> Option<&Events> {
+        self.events.as_ref()
     }
 
     /// When more will be known.
@@ -142,7 +149,11 @@ impl Learner {
         let features =
             Features::sweep(events, labels.first, labels.step, count, Calendar::default());
         let table = Table::fit(&features, &labels.values, None);
-        self.learned = Some(Arc::new(Learned { table, gaps: self.needed.gaps(view.now) }));
+        self.learned = Some(Arc::new(Learned {
+            table,
+            horizon: span.horizon,
+            gaps: self.needed.gaps(view.now),
+        }));
     }
 }
 

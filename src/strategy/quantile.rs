@@ -56,6 +56,13 @@ impl fmt::Display for SpareRule {
 }
 
 impl SpareRule {
+    /// By how much demand rises at most with probability `level` in this situation, in thousandths of
+    /// GPUs, not below zero; `None` without quantiles.
+    pub fn bound(&self, learned: &Learned, features: &Features, level: f64) -> Option<i64> {
+        let table = learned.table.as_ref()?;
+        Some(table.quantile(self.scheme, features, level).max(0))
+    }
+
     /// What the rule wants; without quantiles nothing beyond what waits.
     pub fn want(
         &self,
@@ -64,13 +71,13 @@ impl SpareRule {
         view: &PoolView<'_>,
     ) -> Want {
         let nothing = self.idle.only(learned, view);
-        let Some(table) = learned.and_then(|learned| learned.table.as_ref()) else {
-            return nothing;
+        let rise = |level| {
+            let bound = learned.and_then(|learned| self.bound(learned, features, level));
+            bound.map(|milli| milli as u64)
         };
-        let rise = |level| table.quantile(self.scheme, features, level).max(0) as u64;
+        let Some(spare) = rise(self.level) else { return nothing };
         let nodes = |milli: u64| milli.div_ceil(view.node_milli()) as u32;
-        let spare = rise(self.level);
-        let keep = if self.keep > self.level { rise(self.keep) } else { spare };
+        let keep = rise(self.keep.max(self.level)).unwrap_or(spare);
         match self.unit {
             Unit::Gpus => Want { spare_milli: spare, keep_milli: keep, ..nothing },
             Unit::Nodes => Want { spare_nodes: nodes(spare), keep_nodes: nodes(keep), ..nothing },
@@ -105,7 +112,7 @@ impl Strategy for ConditionalQuantile {
 mod tests {
     use super::*;
     use crate::{
-        forecast::{gaps::IdleGaps, quantile::Table},
+        forecast::quantile::Table,
         model::{OwnerId, ShapeId},
         strategy::{Arrival, want::test_view},
         time::{Millis, Timestamp},
@@ -176,7 +183,7 @@ mod tests {
     fn whole_nodes_are_rounded_up() {
         let rule = SpareRule { unit: Unit::Nodes, ..policy(0.9, Scheme::All).rule };
         let table = Some(Table::uniform([9000; 8]));
-        let learned = Learned { table, gaps: IdleGaps::default() };
+        let learned = Learned { table, ..Learned::default() };
         let want = rule.want(Some(&learned), &Features::default(), &test_view());
         assert_eq!((want.spare_nodes, want.spare_milli), (2, 0));
     }

@@ -179,6 +179,27 @@ pub struct EngineReport {
     pub limits_bound: BTreeMap<String, u64>,
     /// What speculation earned and spent.
     pub ledger: LedgerReport,
+    /// What its forecasts promised and kept over the scored time; `None` if nothing was forecast.
+    pub promised: Option<PromisedReport>,
+}
+
+/// What forecasts promised and kept.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PromisedReport {
+    /// Forecasts whose outcome is known; one a minute.
+    pub forecasts: u32,
+    /// Share of them that was to hold, 0..=1.
+    pub level: f64,
+    /// Share of them that held.
+    pub coverage_time: f64,
+    /// Share of jobs that came within the bound, if any came.
+    pub coverage_jobs: Option<f64>,
+    /// The same, weighed by their GPUs.
+    pub coverage_gpu: Option<f64>,
+    /// Share of the time in which the last day's coverage was further from `level` than chance explains.
+    pub alarm_time: f64,
+    /// Share of the time in which a constant would have been the better forecast of the last week.
+    pub no_skill_time: f64,
 }
 
 impl EngineReport {
@@ -189,6 +210,7 @@ impl EngineReport {
             active: Vec::new(),
             limits_bound: BTreeMap::new(),
             ledger: LedgerReport::default(),
+            promised: None,
         }
     }
 }
