@@ -215,8 +215,8 @@ impl<R: BufRead> Log<R> {
 }
 
 fn check_settings(settings: &Settings) -> Result<(), LogError> {
-    let known = candidates().len();
-    for PoolSettings { pool, pinned, .. } in &settings.pools {
+    for PoolSettings { pool, pinned, kappa, .. } in &settings.pools {
+        let known = candidates(kappa.default).len();
         let problem = match pinned {
             _ if !(1..=MAX_DEVICES).contains(&pool.gpus_per_node) => {
                 "`gpus_per_node` is out of range"

@@ -103,6 +103,7 @@ pub(super) fn with_engine() -> Report {
             credit_node_hours: 5.0,
             shadow_node_hours: 200.0,
         },
+        promised: None,
     }];
     let mut best = report.policies[0].clone();
     best.name = "best-fixed@100".to_owned();
