@@ -48,7 +48,9 @@ pub(super) fn pack(snapshot: &Snapshot, rooms: &[PoolRoom<'_>], queued_from: &[f
     let mut waiting_milli = vec![0; rooms.len()];
     for unit in &units {
         if let Some(&home) = unit.pools.first() {
-            waiting_milli[home as usize] += unit.demand_milli * u64::from(unit.units);
+            let demand = unit.demand_milli.saturating_mul(u64::from(unit.units));
+            let waiting: &mut u64 = &mut waiting_milli[home as usize];
+            *waiting = waiting.saturating_add(demand);
         }
     }
     let is_shared = units.iter().flat_map(|unit| unit.parts.iter().flatten()).any(is_share)
@@ -58,7 +60,8 @@ pub(super) fn pack(snapshot: &Snapshot, rooms: &[PoolRoom<'_>], queued_from: &[f
     for unit in &units {
         let placed = pack_units(&mut packed, &unit.pools, &unit.parts, unit.units);
         if let Some(&home) = unit.pools.first() {
-            unplaced[home as usize] += unit.units - placed;
+            let unplaced: &mut u32 = &mut unplaced[home as usize];
+            *unplaced = unplaced.saturating_add(unit.units - placed);
         }
     }
     let need = |(pool, unplaced_units): (&Growing, u32)| FirmNeed {
@@ -135,7 +138,7 @@ fn room_of(node: &NodeSnapshot, empty: &Room) -> Room {
     }
     let coming = empty.whole.saturating_sub(node.gpus);
     let free = &node.free;
-    empty.with_left(free.gpus + coming, &free.shared, free.cpu_milli, free.memory_mib)
+    empty.with_left(free.gpus.saturating_add(coming), &free.shared, free.cpu_milli, free.memory_mib)
 }
 
 #[cfg(test)]

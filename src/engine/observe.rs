@@ -3,7 +3,7 @@
 use super::{decision::Observed, memory::PoolMemory, settings::PoolSettings};
 use crate::{
     guard::{ledger::Ledger, shadow::Shadow},
-    model::{NodeStage, PoolSnapshot},
+    model::{MAX_NODES, NodeStage, PoolSnapshot},
     selector::DAY,
     time::{Millis, Timestamp},
 };
@@ -56,7 +56,7 @@ pub(super) fn observe(
     let (ready_mean, ready_p05) = memory.lead.ready_within_median(seen_at, median);
     let in_stage = |stage| told.nodes.iter().filter(|node| node.stage == stage).count() as u32;
     let alive = (told.nodes.len() as u32).saturating_add(unseen_nodes);
-    let below_max = settings.pool.max_nodes.map_or(u32::MAX, |max| max.saturating_sub(alive));
+    let below_max = settings.pool.max_nodes.unwrap_or(MAX_NODES).saturating_sub(alive);
     let observed = Observed {
         usable_nodes: in_stage(NodeStage::Usable),
         idle_nodes: told.nodes.iter().filter(|node| node.idle_since.is_some()).count() as u32,

@@ -18,8 +18,8 @@ pub(super) fn idle_nodes(nodes: &[NodeSnapshot]) -> Vec<(Timestamp, NodeId)> {
     idle
 }
 
-/// Which nodes go, if none is asked for: both at once would chase each other. `remove`: how many the
-/// strategy leaves over.
+/// Which nodes go: none while others are asked for, which would chase each other, and none while the
+/// cluster is not seen. `remove`: how many the strategy leaves over.
 pub(super) fn choose(
     place: &Place<'_>,
     want: &Want,
@@ -28,7 +28,7 @@ pub(super) fn choose(
     guards: &mut Guards,
     memory: &PoolMemory,
 ) -> ScaleDown {
-    if create > 0 {
+    if create > 0 || !guards.verdict.may_remove() {
         return ScaleDown { idle_timeout: want.idle_timeout, ..ScaleDown::default() };
     }
     let paced = guards.pace_down(place, remove, memory);

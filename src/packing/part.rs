@@ -1,6 +1,6 @@
 //! The share of a job that sits on one node.
 
-use crate::model::{Pool, Shape};
+use crate::model::{MAX_NODES, Pool, Shape};
 use serde::{Deserialize, Serialize};
 
 /// What one node must give. `devices` distinct devices, `milli` thousandths of each.
@@ -37,7 +37,7 @@ impl Part {
 /// larger than a node, on whole nodes and one more for the remainder. Largest parts first. `None` if
 /// the pool's nodes can never hold it (other model, resource, labels, or too little CPU or memory).
 pub fn split(shape: &Shape, pool: &Pool) -> Option<Vec<Part>> {
-    if !accepts(shape, pool) {
+    if !accepts(shape, pool) || !is_possible(shape, pool) {
         return None;
     }
     let worker = split_worker(shape, pool.gpus_per_node);
@@ -50,6 +50,13 @@ pub fn split(shape: &Shape, pool: &Pool) -> Option<Vec<Part>> {
         parts.extend(std::iter::repeat_n(*part, workers));
     }
     Some(parts)
+}
+
+/// Asks for something, and for no more than the largest pool there may be.
+fn is_possible(shape: &Shape, pool: &Pool) -> bool {
+    let most = u128::from(MAX_NODES) * u128::from(pool.gpus_per_node);
+    let asked = u128::from(shape.workers) * u128::from(shape.gpus);
+    asked > 0 && asked <= most && (1..=1000).contains(&shape.gpu_milli)
 }
 
 fn accepts(shape: &Shape, pool: &Pool) -> bool {
