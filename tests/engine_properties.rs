@@ -122,7 +122,7 @@ proptest! {
     ) {
         let mut settings = settings(20.0);
         let pool = &mut settings.pools[0];
-        pool.pinned = Some(candidate % candidates().len());
+        pool.pinned = Some(candidate % candidates(20.0).len());
         pool.pool.max_nodes = max;
         (pool.steps.up_least, pool.steps.max_in_flight) = (1_000, Some(1_000));
         pool.ledger.capacity_node_ms = Millis::from_hours(100_000).0;
@@ -200,7 +200,7 @@ proptest! {
         nodes in nodes(), waiting in waiting(), kappa in 0.0f64..=1.0, candidate in 0usize..64,
     ) {
         let mut settings = settings(kappa);
-        settings.pools[0].pinned = Some(candidate % candidates().len());
+        settings.pools[0].pinned = Some(candidate % candidates(kappa).len());
         let mut snapshot = picture(&nodes, &waiting);
         snapshot.pools[0].signals.push(Signal { name: "s".into(), at: NOW, nodes: 9 });
         let occurrence =
