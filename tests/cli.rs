@@ -354,7 +354,7 @@ fn ctrl_c_ends_within_a_second_and_shows_what_is_done() {
 
 #[test]
 fn help_has_an_example_and_goes_to_stdout() {
-    for command in ["simulate", "import"] {
+    for command in ["simulate", "import", "replay", "explain"] {
         let output = prewarm(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0));
         assert!(stdout(&output).contains("Example"), "{command}");

@@ -1,7 +1,7 @@
 //! Which figures are compared, how each is written, and which value of each is the best.
 //!
-//! The clairvoyant policy knows the future: it is a reference and never the best of anything. Neither
-//! is a policy whose run was cut short, for its figures cover less time than those of the others. A
+//! What knows the future, the clairvoyant policy and the best in hindsight, is a reference and never the
+//! best of anything. Neither is a policy whose run was cut short, for its figures cover less time than those of the others. A
 //! policy tuned to one kappa (`adaptive@20`) has a cost and a closed gap at that kappa only.
 
 use super::{
@@ -51,7 +51,7 @@ pub(super) fn role(policy: &PolicyReport) -> Role {
         return Role::Partial;
     }
     match family(&policy.name) {
-        "clairvoyant" => Role::Reference,
+        "clairvoyant" | "best-fixed" => Role::Reference,
         _ => Role::Competitor,
     }
 }
@@ -273,6 +273,15 @@ mod tests {
         report.policies[1].cost = ByKappa { k5: 1.0, k20: 1.0, k100: 1.0 };
         assert_eq!(best_of(&report, ["cost", "κ = 5"]), ["adaptive@5"]);
         assert!(!best_of(&report, ["cost", "κ = 20"]).contains(&"adaptive@5".to_owned()));
+    }
+
+    #[test]
+    fn the_best_in_hindsight_is_a_reference() {
+        let mut report = invented::report();
+        report.policies[1].name = "best-fixed@20".to_owned();
+        report.policies[1].cost.k20 = 1.0;
+        assert_eq!(role(&report.policies[1]), Role::Reference);
+        assert_ne!(best_of(&report, ["cost", "κ = 20"]), ["best-fixed@20"]);
     }
 
     #[test]

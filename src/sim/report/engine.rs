@@ -91,7 +91,8 @@ fn credit(ledger: &LedgerReport) -> String {
     let LedgerReport { earned_node_hours, spent_node_hours, credit_node_hours, shadow_node_hours } =
         *ledger;
     format!(
-        "{} node-hours at the start, {} earned, {} spent, {} left; a reactive controller would have used {}",
+        "{} node-hours at the start, {} earned, {} spent, {} left; over the whole run a reactive \
+         controller would have used {}",
         format::amount(credit_node_hours + spent_node_hours - earned_node_hours),
         format::amount(earned_node_hours),
         format::amount(spent_node_hours),
@@ -125,8 +126,8 @@ mod tests {
             facts,
             [
                 "900 at κ = 20, gap closed 40 %",
-                "8.00 node-hours at the start, 30.0 earned, 33.0 spent, 5.00 left; a reactive controller \
-                 would have used 200",
+                "8.00 node-hours at the start, 30.0 earned, 33.0 spent, 5.00 left; over the whole run a \
+                 reactive controller would have used 200",
                 "the credit for nodes ahead of demand (1,200 ×), the step limit (3 ×)",
             ]
         );
