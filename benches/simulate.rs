@@ -54,8 +54,7 @@ fn setup() -> Setup {
 
 fn run(trace: &Trace, setup: &Setup, policy: &str) -> Outcome {
     let spec: PolicySpec = policy.parse().expect("the bench names known policies");
-    let mut strategies: Vec<Box<dyn Strategy>> =
-        spec.build(&setup.pools[0], setup.placement).into_iter().collect();
+    let mut strategies: Vec<Box<dyn Strategy>> = spec.build().into_iter().collect();
     world::run(trace, setup, &mut strategies, &|_| true)
 }
 

@@ -109,7 +109,7 @@ fn two_months_take_no_more_memory_than_one() {
     let mut weighed =
         Weighed { engine: Checked::new(settings), at: vec![day(30), day(60)], sizes: Vec::new() };
     run_controlled(&trace, &setup, &mut weighed, &|_| true);
-    assert_eq!(weighed.engine.faults, [String::new(); 0]);
+    assert!(weighed.engine.faults.is_empty(), "{:?}", weighed.engine.faults);
     let [first, second] = &weighed.sizes[..] else { panic!("{} weighings", weighed.sizes.len()) };
     let total = |sizes: &[(String, usize)]| sizes.iter().map(|(_, size)| size).sum::<usize>();
     eprintln!("kept: {} bytes after 30 days, {} after 60", total(first), total(second));

@@ -43,7 +43,9 @@ fn growing(free: &[u32], size: u32, is_shared: bool, most: u32) -> Growing {
         Bins::Rooms(rooms.collect())
     } else {
         let mut levels = vec![0; size as usize + 1];
-        free.iter().for_each(|&left| levels[left as usize] += 1);
+        for &left in free {
+            levels[left as usize] += 1;
+        }
         Bins::Levels(levels)
     };
     Growing::new(bins, empty, most)

@@ -8,7 +8,7 @@ use crate::{
     model::{NodeSnapshot, NodeStage, Pool, Shape, ShapeId, Snapshot},
     packing::{Bins, Growing, Part, Room, pack_units, split},
 };
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 /// A pool as work is packed onto it.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +80,14 @@ fn waiting_units(snapshot: &Snapshot, pools: &[&Pool], queued_from: &[f64]) -> V
         let likely = pool.queued.iter().filter(move |queued| queued.chance >= from);
         likely.map(|queued| (&queued.jobs, queued.units))
     });
-    let mut all: Vec<Units> = waiting
-        .chain(queued)
+    // Equal units are split once, and in whatever order they are told they are packed in the same.
+    let mut equal: BTreeMap<&[ShapeId], u32> = BTreeMap::new();
+    for (jobs, units) in waiting.chain(queued) {
+        let known = equal.entry(jobs.as_slice()).or_default();
+        *known = known.saturating_add(units);
+    }
+    let mut all: Vec<Units> = equal
+        .into_iter()
         .filter_map(|(jobs, units)| units_of(jobs, units, &snapshot.shapes, pools))
         .collect();
     all.sort_by_key(|unit| (Reverse(unit.priority), Reverse(unit.demand_milli)));
