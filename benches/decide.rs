@@ -6,6 +6,7 @@
 //! are of single decisions, each on the memory that the one before left.
 
 #![allow(clippy::print_stdout, reason = "a bench prints figures")]
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock")]
 #![allow(clippy::expect_used, reason = "a bench that cannot go on stops")]
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -40,7 +40,7 @@ pub use settings::{Kappa, PoolSettings, Settings};
 
 use crate::{
     model::{Action, PoolSnapshot, Snapshot},
-    strategy::{PoolView, Want, settle::settle},
+    strategy::{Candidate, PoolView, Want, settle::settle},
     time::{Millis, Timestamp},
 };
 use firm::PoolRoom;
@@ -48,6 +48,7 @@ use guarded::Guards;
 use memory::PoolMemory;
 use observe::Seen;
 use speculative::Wanted;
+use std::sync::Arc;
 
 /// After a day is over its replay is looked for this often.
 const REPLAY_LOOK: Millis = Millis::from_secs(10);
@@ -76,22 +77,22 @@ pub fn decide(
         why: Vec::with_capacity(pools),
         replays_due: Vec::new(),
     };
-    for pool in 0..pools {
+    for (pool, (seen, memory)) in seen.iter().zip(&mut memory.pools).enumerate() {
         let place = Place {
             now,
             snapshot,
             told: &snapshot.pools[pool],
             settings: &settings.pools[pool],
-            seen: &seen[pool],
+            seen,
             firm: packed.needs[pool],
             waiting_milli: packed.waiting_milli[pool],
         };
-        let candidates = memory.pools[pool].candidates.clone();
-        let (report, wake_at) = place.decide(&mut memory.pools[pool], &candidates, &mut budget);
+        let candidates = Arc::clone(&memory.candidates);
+        let (report, wake_at) = place.decide(memory, &candidates, &mut budget);
         emit(pool as u32, &report, &mut decision.actions);
         decision.why.push(report);
         decision.wake_at = decision.wake_at.min(wake_at);
-        if memory.pools[pool].note_day(now) {
+        if memory.note_day(now) {
             decision.replays_due.push(pool as u32);
             decision.wake_at = decision.wake_at.min(now + REPLAY_LOOK);
         }
@@ -139,7 +140,7 @@ impl Place<'_> {
     fn decide(
         &self,
         memory: &mut PoolMemory,
-        candidates: &[crate::strategy::Candidate],
+        candidates: &[Candidate],
         budget: &mut u32,
     ) -> (PoolReport, Timestamp) {
         memory.kept.demand.note(self.now, self.told.running_milli + self.waiting_milli);
@@ -153,6 +154,7 @@ impl Place<'_> {
         let wanted = self.want(&view, &selected, candidates, memory);
         let base = Want { floor_nodes: guards.floor(), ..Want::nothing(Millis::MAX) };
         let base = settle(&view, &base, std::iter::empty()).create;
+        let base = guards.open(self.now, base, memory);
         let want = guards.bound(wanted.want);
         let idle = scale_down::idle_nodes(&self.told.nodes);
         let plan = settle(&view, &want, idle.iter().map(|&(since, _)| since));
@@ -228,7 +230,7 @@ impl Place<'_> {
         &self,
         view: &PoolView<'_>,
         selected: &Selected,
-        candidates: &[crate::strategy::Candidate],
+        candidates: &[Candidate],
         memory: &PoolMemory,
     ) -> Wanted {
         let learner = &memory.kept.learner;

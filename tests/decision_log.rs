@@ -36,7 +36,9 @@ fn scenario(name: &str) -> String {
 
 /// The log of a short scenario with waiting, starts and removals, as text.
 fn small_log(folder: &Path) -> String {
-    let rows: String = (0..40).map(|i| format!("{},1200,4,1000,,amy,train\n", i * 400)).collect();
+    let rows: Vec<String> =
+        (0..40).map(|i| format!("{},1200,4,1000,,amy,train\n", i * 400)).collect();
+    let rows = rows.concat();
     let trace = folder.join("jobs.csv");
     fs::write(&trace, format!("submit_s,duration_s,gpus,gpu_milli,gpu_type,owner,kind\n{rows}"))
         .unwrap();
@@ -354,8 +356,8 @@ fn a_full_disk_is_told_after_the_run() {
 #[test]
 fn an_interrupted_run_leaves_a_whole_log() {
     let folder = tempfile::tempdir().unwrap();
-    let rows: String =
-        (0..200_000).map(|i| format!("{},{},4,1000,,amy,train\n", i * 60, 300 + i % 977)).collect();
+    let row = |i| format!("{},{},4,1000,,amy,train\n", i * 60, 300 + i % 977);
+    let rows = (0..200_000).map(row).collect::<Vec<_>>().concat();
     let trace = folder.path().join("long.csv");
     fs::write(&trace, format!("submit_s,duration_s,gpus,gpu_milli,gpu_type,owner,kind\n{rows}"))
         .unwrap();

@@ -27,7 +27,7 @@ fn fits(parts: &[u32], bins: &mut [u32]) -> bool {
 
 /// Fewest new nodes of `size` devices with which all parts fit.
 fn optimum(parts: &[u32], free: &[u32], size: u32) -> u32 {
-    (0..)
+    (0..=parts.len() as u32)
         .find(|&new| {
             let mut bins: Vec<u32> = free.to_vec();
             bins.extend(std::iter::repeat_n(size, new as usize));

@@ -124,10 +124,10 @@ fn check_pool(
     for action in actions {
         match *action {
             Action::Create { pool: of, nodes: more } if of as usize == pool => nodes += more,
-            Action::Remove { pool: of, node } if of as usize == pool => {
-                if !gone.insert(node) || !is_idle(told, node) {
-                    faults.push(Fault::NotIdle { pool, node });
-                }
+            Action::Remove { pool: of, node }
+                if of as usize == pool && (!gone.insert(node) || !is_idle(told, node)) =>
+            {
+                faults.push(Fault::NotIdle { pool, node });
             }
             _ => {}
         }

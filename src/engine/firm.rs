@@ -28,7 +28,7 @@ pub(super) struct PoolRoom<'a> {
 struct Units {
     priority: i32,
     demand_milli: u64,
-    units: u32,
+    count: u32,
     /// Pools that can hold one, in order of preference.
     pools: Vec<u32>,
     parts: Vec<Vec<Part>>,
@@ -48,7 +48,7 @@ pub(super) fn pack(snapshot: &Snapshot, rooms: &[PoolRoom<'_>], queued_from: &[f
     let mut waiting_milli = vec![0; rooms.len()];
     for unit in &units {
         if let Some(&home) = unit.pools.first() {
-            let demand = unit.demand_milli.saturating_mul(u64::from(unit.units));
+            let demand = unit.demand_milli.saturating_mul(u64::from(unit.count));
             let waiting: &mut u64 = &mut waiting_milli[home as usize];
             *waiting = waiting.saturating_add(demand);
         }
@@ -58,10 +58,10 @@ pub(super) fn pack(snapshot: &Snapshot, rooms: &[PoolRoom<'_>], queued_from: &[f
     let mut packed: Vec<Growing> = rooms.iter().map(|room| growing(room, is_shared)).collect();
     let mut unplaced = vec![0; rooms.len()];
     for unit in &units {
-        let placed = pack_units(&mut packed, &unit.pools, &unit.parts, unit.units);
+        let placed = pack_units(&mut packed, &unit.pools, &unit.parts, unit.count);
         if let Some(&home) = unit.pools.first() {
             let unplaced: &mut u32 = &mut unplaced[home as usize];
-            *unplaced = unplaced.saturating_add(unit.units - placed);
+            *unplaced = unplaced.saturating_add(unit.count - placed);
         }
     }
     let need = |(pool, unplaced_units): (&Growing, u32)| FirmNeed {
@@ -103,7 +103,7 @@ fn units_of(jobs: &[ShapeId], units: u32, shapes: &[Shape], pools: &[&Pool]) -> 
     (!fitting.is_empty() && units > 0).then(|| Units {
         priority: members.iter().map(|shape| shape.priority).max().unwrap_or_default(),
         demand_milli: members.iter().map(|shape| shape.demand_milli()).sum(),
-        units,
+        count: units,
         pools: fitting,
         parts,
     })

@@ -97,6 +97,14 @@ impl Guards {
         }
     }
 
+    /// Nodes for waiting work, the shadow and the minimum, unless the provider just refused some.
+    pub(super) fn open(&mut self, now: Timestamp, wanted: u32, memory: &PoolMemory) -> u32 {
+        let is_open = !memory.kept.back_off.blocks(now);
+        let bounded = Bounded::new(wanted).only_if(Limit::StockOut, is_open);
+        self.bindings.extend(bounded.bindings);
+        bounded.nodes
+    }
+
     /// How many of the nodes wanted ahead of demand may be asked for.
     pub(super) fn allow(&mut self, place: &Place<'_>, wanted: u32, memory: &mut PoolMemory) -> u32 {
         if wanted == 0 || !self.verdict.may_speculate() {

@@ -49,10 +49,8 @@ pub(super) fn accounts(report: &Report) -> Vec<Account> {
 }
 
 fn account(policy: &PolicyReport, pool: &EngineReport, is_alone: bool) -> Account {
-    let title = match is_alone {
-        true => policy.name.clone(),
-        false => format!("{}, pool {}", policy.name, pool.pool),
-    };
+    let title =
+        if is_alone { policy.name.clone() } else { format!("{}, pool {}", policy.name, pool.pool) };
     let mut facts: Vec<(&str, String)> = own_cost(policy).into_iter().collect();
     if family(&policy.name) == "best-fixed" {
         let was = pool.active.first().map(|active| active.strategy.clone());
