@@ -143,7 +143,8 @@ impl Place<'_> {
         candidates: &[Candidate],
         budget: &mut u32,
     ) -> (PoolReport, Timestamp) {
-        memory.kept.demand.note(self.now, self.told.running_milli + self.waiting_milli);
+        let demand = self.told.running_milli.saturating_add(self.waiting_milli);
+        memory.kept.demand.note(self.now, demand);
         let view = self.view(memory);
         self.learn(&view, memory);
         let mut guards = Guards::advance(self, &view, memory);

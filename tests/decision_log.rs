@@ -164,12 +164,15 @@ fn a_changed_decision_is_found_and_named() {
 }
 
 #[test]
-fn another_past_gives_other_decisions() {
+fn other_settings_give_other_decisions_or_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let text = small_log(folder.path());
-    let cheap = text.replacen("\"default\":20.0", "\"default\":0.5", 1);
-    assert!(cheap != text, "the price of waiting stands in the first line");
-    let (code, stdout, stderr) = replayed(folder.path(), &cheap);
+    let dear = text.replacen("\"default\":20.0", "\"default\":50.0", 1);
+    assert!(dear != text, "the price of waiting stands in the first line");
+    refused(folder.path(), &dear, &["line 1", "`candidates` differ", "kappa=20"]);
+    let small = text.replacen("\"max_nodes\":null", "\"max_nodes\":1", 1);
+    assert!(small != text, "the maximum stands in the first line");
+    let (code, stdout, stderr) = replayed(folder.path(), &small);
     assert_eq!(code, Some(1), "{stdout}{stderr}");
     assert!(stdout.contains("those after the first may only follow from it"), "{stdout}");
 }

@@ -151,8 +151,11 @@ fn a_memory_of_another_version_or_other_pools_is_refused() {
     }
     let smaller = Settings::new([Pool::new("a", 4)], 20.0);
     assert!(matches!(refused(&kept, &smaller), DamagedMemory::NodeSize { .. }));
-    let candidates = kept.replace("\"candidates\":[", "\"candidates\":[\"x\",");
-    assert!(matches!(refused(&candidates, &settings), DamagedMemory::Candidates { .. }));
+    // The candidates hang on what waiting costs.
+    let dearer = Settings::new([Pool::new("a", 8)], 50.0);
+    assert!(matches!(refused(&kept, &dearer), DamagedMemory::Candidates { .. }));
+    let forged = kept.replace("\"candidates\":[", "\"candidates\":[\"x\",");
+    assert!(matches!(refused(&forged, &settings), DamagedMemory::Digest { .. }));
     for end in [0, 1, kept.len() / 2, kept.len() - 1] {
         assert!(matches!(refused(&kept[..end], &settings), DamagedMemory::Unreadable(_)));
     }

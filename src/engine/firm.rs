@@ -102,7 +102,7 @@ fn units_of(jobs: &[ShapeId], units: u32, shapes: &[Shape], pools: &[&Pool]) -> 
     let fitting: Vec<u32> = (0..).zip(&parts).filter_map(holds).collect();
     (!fitting.is_empty() && units > 0).then(|| Units {
         priority: members.iter().map(|shape| shape.priority).max().unwrap_or_default(),
-        demand_milli: members.iter().map(|shape| shape.demand_milli()).sum(),
+        demand_milli: members.iter().fold(0, |sum, shape| sum.saturating_add(shape.demand_milli())),
         count: units,
         pools: fitting,
         parts,

@@ -227,14 +227,14 @@ pub enum DamagedMemory {
     #[error("`schema` is `{0}`, this version keeps `{SCHEMA}`")]
     Version(String),
     /// The candidates are others.
-    #[error("pool `{pool}`: `candidates` differ: kept were {kept}, there are {known}")]
+    #[error("pool `{pool}`: `candidates` differ: {kept} was kept where {known} is known")]
     Candidates {
         /// Which pool.
         pool: String,
-        /// How many were kept.
-        kept: usize,
-        /// How many there are.
-        known: usize,
+        /// The first kept name that differs.
+        kept: String,
+        /// What stands in its place.
+        known: String,
     },
     /// Kept for other pools.
     #[error("`pools` are {kept:?}, the settings have {wanted:?}")]
@@ -396,6 +396,15 @@ fn names(candidates: &[Candidate]) -> Vec<String> {
     candidates.iter().map(ToString::to_string).collect()
 }
 
+/// The first names that differ; `nothing` where one list has ended.
+fn first_difference(kept: &[String], known: &[String]) -> Option<(String, String)> {
+    let place = (0..kept.len().max(known.len())).find(|&at| kept.get(at) != known.get(at))?;
+    let name = |names: &[String]| {
+        names.get(place).map_or_else(|| "nothing".to_owned(), |name| format!("`{name}`"))
+    };
+    Some((name(kept), name(known)))
+}
+
 impl PoolMemory {
     fn new(settings: &PoolSettings) -> Self {
         let candidates = candidates(settings.kappa.default);
@@ -435,8 +444,7 @@ impl PoolMemory {
             return Err(DamagedMemory::NodeSize { pool, kept: gpus_per_node, wanted });
         }
         let candidates: Arc<[Candidate]> = candidates(settings.kappa.default).into();
-        if named != names(&candidates) {
-            let (kept, known) = (named.len(), candidates.len());
+        if let Some((kept, known)) = first_difference(&named, &names(&candidates)) {
             return Err(DamagedMemory::Candidates { pool, kept, known });
         }
         if let Err(reason) = kept.scores.check(candidates.len()) {

@@ -82,7 +82,8 @@ impl Shape {
 
     /// Demand of all workers together in thousandths of a GPU.
     pub fn demand_milli(&self) -> u64 {
-        u64::from(self.workers) * u64::from(self.gpus) * u64::from(self.gpu_milli)
+        let devices = u64::from(self.workers) * u64::from(self.gpus);
+        devices.saturating_mul(u64::from(self.gpu_milli))
     }
 }
 

@@ -88,7 +88,7 @@ impl PoolView<'_> {
 
     /// Demand in thousandths of a GPU: running and waiting.
     pub fn demand_milli(&self) -> u64 {
-        self.running_milli + self.waiting_milli
+        self.running_milli.saturating_add(self.waiting_milli)
     }
 
     /// Thousandths of a GPU on one node.
