@@ -5,7 +5,7 @@
 //! serve the decision engine: [`events`] remember, [`labels`] and [`deficit`] say what would have been
 //! needed, [`bins`] say in which situation, [`quantile`] turns both into a table, [`calibration`]
 //! makes its quantile mean what it says, and [`drift`] notices when the past stops counting. [`gaps`] say after how long an
-//! idle node had better go.
+//! idle node had better go. [`profile`] forecasts demand that follows the hours of the week.
 //!
 //! Knows nothing of free capacity, nodes on their way or money; a price is at most a time it is worth.
 
@@ -19,6 +19,7 @@ mod fourier;
 pub mod gaps;
 mod history;
 pub mod labels;
+pub mod profile;
 pub mod quantile;
 mod seasonal;
 

@@ -50,6 +50,11 @@ impl Seasonal {
         self.profile[slot % self.profile.len()]
     }
 
+    /// Share of a deviation that is left after one bin, 0..=1.
+    pub const fn rho(&self) -> f64 {
+        self.rho
+    }
+
     /// The forecast for `ahead` bins after the latest one (1 = the next).
     pub fn ahead(&self, ahead: usize) -> f64 {
         let deviation = self.latest - self.profile[self.latest_slot];

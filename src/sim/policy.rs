@@ -9,9 +9,9 @@ use crate::{
     config::closest,
     forecast::bins::Scheme,
     strategy::{
-        ClusterAutoscaler, ConditionalQuantile, DigitalSignal, EnergySaver, FixedHeadroom,
-        Headroom, HourlyProfile, Hysteresis, IDLE_DEFAULT, Idle, LearnedIdle, Reactive, SpareRule,
-        Strategy, Unit, Watermark,
+        Candidate, ClusterAutoscaler, ConditionalQuantile, DigitalSignal, EnergySaver,
+        FixedHeadroom, Headroom, HourlyProfile, Hysteresis, IDLE_DEFAULT, Idle, LearnedIdle,
+        Reactive, SpareRule, Strategy, Unit, Watermark,
     },
     time::Millis,
 };
@@ -49,6 +49,7 @@ enum Policy {
     Ces { buffer: u32, threshold: f64 },
     Dsp { idle: Millis },
     Quantile(SpareRule),
+    Profile { level: f64, idle: Idle },
     Adaptive { kappa: f64 },
     BestFixed { kappa: f64 },
     Clairvoyant,
@@ -58,7 +59,7 @@ enum Policy {
 type Reader = fn(&mut Knobs<'_>) -> Result<Policy, String>;
 
 /// All policies by name, in the order of the default table.
-const POLICIES: [(&str, Reader); 13] = [
+const POLICIES: [(&str, Reader); 14] = [
     ("reactive", reactive),
     ("cluster-autoscaler", cluster_autoscaler),
     ("reactive-overcreate", overcreate),
@@ -69,6 +70,7 @@ const POLICIES: [(&str, Reader); 13] = [
     ("ces", ces),
     ("dsp", dsp),
     ("quantile", quantile),
+    ("profile", profile),
     ("adaptive", |knobs| Ok(Policy::Adaptive { kappa: kappa(knobs)? })),
     ("best-fixed", |knobs| Ok(Policy::BestFixed { kappa: kappa(knobs)? })),
     ("clairvoyant", |_| Ok(Policy::Clairvoyant)),
@@ -175,6 +177,7 @@ impl PolicySpec {
             Policy::Ces { buffer, threshold } => Box::new(EnergySaver::new(buffer, threshold)),
             Policy::Dsp { idle } => Box::new(DigitalSignal::new(idle)),
             Policy::Quantile(rule) => Box::new(ConditionalQuantile::new(rule)),
+            Policy::Profile { level, idle } => Candidate::Profile { level, idle }.alone(),
             Policy::Adaptive { .. } | Policy::BestFixed { .. } | Policy::Clairvoyant => {
                 return None;
             }
@@ -294,6 +297,11 @@ fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
         unit: knobs.choice("unit", &[("nodes", Unit::Nodes), ("gpus", Unit::Gpus)])?,
         idle: idle_rule(knobs)?,
     }))
+}
+
+fn profile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    let level = knobs::share(knobs.value("a probability, as in profile:0.9")?, 1.0)?;
+    Ok(Policy::Profile { level, idle: idle_rule(knobs)? })
 }
 
 #[cfg(test)]

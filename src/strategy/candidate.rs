@@ -1,13 +1,14 @@
 //! The strategies a selector chooses from, and their replay on a pool's own past.
 
 use super::{
-    ConditionalQuantile, FixedHeadroom, Headroom, Idle, Learned, LearnedIdle, PoolView, Reactive,
-    SpareRule, Strategy, Unit, Want, Watermark, learner::next_change,
+    ConditionalQuantile, FixedHeadroom, Headroom, Idle, Learned, LearnedIdle, Learner, PoolView,
+    Reactive, SpareRule, Strategy, Unit, Want, Watermark, learner::next_change,
 };
 use crate::{
     forecast::{
         bins::{ACTIVE_WINDOW, Calendar, Features, Scheme},
         events::{Event, Events},
+        profile::STEP,
     },
     time::{Millis, Timestamp},
 };
@@ -40,6 +41,13 @@ pub enum Candidate {
     },
     /// A quantile of the coming rise spare.
     Quantile(SpareRule),
+    /// So many nodes as the profile of the hours expects to be needed.
+    Profile {
+        /// Probability with which they suffice, 0..=1.
+        level: f64,
+        /// When idle nodes beyond them go.
+        idle: Idle,
+    },
 }
 
 impl fmt::Display for Candidate {
@@ -50,6 +58,7 @@ impl fmt::Display for Candidate {
             Self::Headroom { nodes, idle } => write!(f, "headroom:{nodes}nodes,idle={idle}"),
             Self::Watermark { share, idle } => write!(f, "watermark:{share},idle={idle}"),
             Self::Quantile(rule) => write!(f, "{rule}"),
+            Self::Profile { level, idle } => write!(f, "profile:{level},{idle}"),
         }
     }
 }
@@ -111,6 +120,7 @@ pub fn candidates(kappa: f64) -> Vec<Candidate> {
     add(Scheme::BurstBlock, Unit::Nodes, &BY_BLOCK, &[short]);
     add(Scheme::WeekHour, Unit::Nodes, &[(0.9, 0.99)], &[middle]);
     add(Scheme::BurstActivity, Unit::Nodes, &[(0.9, 0.99)], &[middle]);
+    all.extend([0.9, 0.98].map(|level| Candidate::Profile { level, idle: middle }));
     all
 }
 
@@ -124,18 +134,20 @@ impl Candidate {
                 Box::new(FixedHeadroom::new(Headroom::Nodes(nodes), idle))
             }
             Self::Watermark { share, idle } => Box::new(Watermark::new(share, idle)),
-            Self::Reactive { .. } | Self::Quantile(_) => Box::new(Replayed {
-                candidate: *self,
-                timeline: Arc::clone(timeline),
-                shift: zero - Timestamp::ZERO,
-                events: Events::bounded(Timestamp::ZERO, 0, ACTIVE_WINDOW, 1 << 16),
-            }),
+            Self::Reactive { .. } | Self::Quantile(_) | Self::Profile { .. } => {
+                Box::new(Replayed {
+                    candidate: *self,
+                    timeline: Arc::clone(timeline),
+                    shift: zero - Timestamp::ZERO,
+                    events: Events::bounded(Timestamp::ZERO, 0, ACTIVE_WINDOW, 1 << 16),
+                })
+            }
         }
     }
 
     /// Whether it hangs on forecasts.
     pub const fn is_forecast(&self) -> bool {
-        matches!(self, Self::Quantile(_))
+        matches!(self, Self::Quantile(_) | Self::Profile { .. })
     }
 
     /// The candidate on its own, for a whole run.
@@ -145,6 +157,9 @@ impl Candidate {
                 Box::new(LearnedIdle::new(idle))
             }
             Self::Quantile(rule) => Box::new(ConditionalQuantile::new(rule)),
+            Self::Profile { .. } => {
+                Box::new(Learning { candidate: *self, learner: Learner::default() })
+            }
             _ => self.replay(&Arc::default(), Timestamp::ZERO),
         }
     }
@@ -156,7 +171,36 @@ impl Candidate {
             Self::Headroom { nodes, idle } => Want { spare_nodes: nodes, ..Want::nothing(idle) },
             Self::Watermark { share, idle } => Watermark::new(share, idle).want(view),
             Self::Quantile(rule) => rule.want(learned, &features, view),
+            Self::Profile { level, idle } => expected(level, idle, learned, view),
         }
+    }
+}
+
+/// At least the nodes that the profile expects to be needed within the horizon; without one nothing
+/// beyond what waits.
+fn expected(level: f64, idle: Idle, learned: Option<&Learned>, view: &PoolView<'_>) -> Want {
+    let nothing = idle.only(learned, view);
+    let Some((learned, profile)) = learned.and_then(|l| Some((l, l.profile.as_ref()?))) else {
+        return nothing;
+    };
+    let current = view.demand_milli() as i64;
+    let milli = profile.demand(view.now, learned.horizon, current, level).max(0) as u64;
+    let floor_nodes = milli.div_ceil(view.node_milli()) as u32;
+    Want { floor_nodes, wake_at: (view.now + Millis(1)).ceil_to(STEP), ..nothing }
+}
+
+/// A candidate that learns as it goes.
+struct Learning {
+    candidate: Candidate,
+    learner: Learner,
+}
+
+impl Strategy for Learning {
+    fn want(&mut self, view: &PoolView<'_>) -> Want {
+        self.learner.observe(view);
+        let learned = self.learner.learned().map(AsRef::as_ref);
+        let want = self.candidate.want(learned, self.learner.features(view.now), view);
+        Want { wake_at: want.wake_at.min(self.learner.next_change(view.now)), ..want }
     }
 }
 
@@ -184,7 +228,14 @@ impl Strategy for Replayed {
         let calendar = Calendar { monday: Timestamp::ZERO - self.shift };
         let features = Features::at(&self.events, view.now, calendar);
         let wake_at = next_change(&self.events, view.now).min(next_known);
-        Want { wake_at, ..self.candidate.want(learned, features, view) }
+        // The hours of the profile are those of the timeline.
+        let view = PoolView { now: then, ..view.clone() };
+        let want = self.candidate.want(learned, features, &view);
+        let again = match want.wake_at {
+            Timestamp::NEVER => Timestamp::NEVER,
+            at => at - self.shift,
+        };
+        Want { wake_at: wake_at.min(again), ..want }
     }
 }
 

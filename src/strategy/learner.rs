@@ -11,6 +11,7 @@ use crate::{
         events::{Event, Events},
         gaps::{IdleGaps, NeededNodes},
         labels::{Span, deltas},
+        profile::Profile,
         quantile::Table,
     },
     model::{OwnerId, ShapeId},
@@ -34,6 +35,9 @@ pub struct Learned {
     pub horizon: Millis,
     /// Idle gaps of the nodes.
     pub gaps: IdleGaps,
+    /// Demand by the hour of the week, once there are a few days.
+    #[serde(default)]
+    pub profile: Option<Profile>,
 }
 
 /// Learns from the views of one pool.
@@ -153,6 +157,7 @@ impl Learner {
             table,
             horizon: span.horizon,
             gaps: self.needed.gaps(view.now),
+            profile: Profile::fit(events, view.now, span.horizon),
         }));
     }
 }
