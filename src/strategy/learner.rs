@@ -25,6 +25,10 @@ const REFIT: Millis = Millis::from_hours(6);
 /// Time that passes until a rise is noticed: one decision interval.
 const NOTICE: Millis = Millis::from_secs(15);
 
+/// Most open jobs remembered by name; beyond them the lowest ids, the oldest jobs, go first and end without
+/// a name.
+const MOST_OPEN: usize = 1 << 16;
+
 /// What a strategy can know at an instant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
@@ -43,6 +47,9 @@ pub struct Learner {
     demand: i64,
     needed: NeededNodes,
     learned: Option<Arc<Learned>>,
+    /// Arrivals of the jobs that have not ended, by job.
+    #[serde(default)]
+    open: BTreeMap<u32, Event>,
     refit_at: Timestamp,
 }
 
@@ -75,6 +82,8 @@ impl Learner {
             }
         }
         self.demand = open.values().map(|event| event.milli).sum();
+        self.open = open;
+        bound(&mut self.open);
         self.events = Some(events);
         self.refit_at = Timestamp::ZERO;
     }
@@ -108,6 +117,10 @@ impl Learner {
 
     /// Notes what came, and what must have ended since for demand to be what it is. The first view
     /// tells of nothing but the demand there is.
+    ///
+    /// A finish that was told names the arrival it ends; the rest of the fall, as of jobs that were withdrawn
+    /// or ran before the first view, has no name. All of it counts from this view on, so demand, and with it
+    /// every rise, is the same with and without names.
     fn note(&mut self, view: &PoolView<'_>) {
         let now_milli = view.demand_milli() as i64;
         let Some(events) = &mut self.events else {
@@ -119,14 +132,21 @@ impl Learner {
         let mut expected = self.demand;
         // What ran already when it was first seen is part of the demand before.
         for arrival in view.arrivals.iter().filter(|arrival| !arrival.is_running) {
-            expected += arrival.gpu_milli as i64;
-            events.push(Event::arrival(
-                arrival.at,
-                arrival.gpu_milli,
-                arrival.shape,
-                arrival.owner,
-            ));
+            let (milli, shape, owner) = (arrival.gpu_milli, arrival.shape, arrival.owner);
+            let event = Event::arrival(arrival.at, milli, shape, owner);
+            expected += event.milli;
+            events.push(event);
+            self.open.insert(arrival.job, event);
         }
+        for finish in view.finishes {
+            let Some(event) = self.open.remove(&finish.job) else { continue };
+            // Never more than demand fell by.
+            if expected - event.milli >= now_milli {
+                expected -= event.milli;
+                events.push(Event { at: view.now, milli: -event.milli, ..event });
+            }
+        }
+        bound(&mut self.open);
         if expected > now_milli {
             events.push(Event {
                 at: view.now,
@@ -157,6 +177,12 @@ impl Learner {
     }
 }
 
+fn bound(open: &mut BTreeMap<u32, Event>) {
+    while open.len() > MOST_OPEN {
+        open.pop_first();
+    }
+}
+
 /// When the situation may change although nothing happens.
 pub(super) fn next_change(events: &Events, now: Timestamp) -> Timestamp {
     let oldest = events.window(now - BURST_WINDOW, now).find(|event| event.is_arrival());
@@ -166,3 +192,6 @@ pub(super) fn next_change(events: &Events, now: Timestamp) -> Timestamp {
     let next_hour = (now + Millis(1)).ceil_to(Millis::from_hours(1));
     burst_ends.min(repeat_ends).min(next_hour)
 }
+
+#[cfg(test)]
+mod tests;
