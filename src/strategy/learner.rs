@@ -4,10 +4,13 @@
 //! Every minute of the last 14 days tells by how much demand rose in the lead time that followed; every
 //! six hours the quantiles and the gaps are taken anew. A rise is used only once its lead time has passed.
 
+mod deficit_log;
+
 use super::{Arrival, Finish, PoolView};
 use crate::{
     forecast::{
         bins::{BURST_WINDOW, Calendar, Features, REPEAT_WINDOW},
+        deficit::NodeSizes,
         events::{Event, Events},
         gaps::{IdleGaps, NeededNodes},
         labels::{Span, deltas},
@@ -16,6 +19,7 @@ use crate::{
     model::{OwnerId, ShapeId},
     time::{Millis, Timestamp},
 };
+use deficit_log::DeficitLog;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -34,6 +38,10 @@ const MOST_OPEN: usize = 1 << 16;
 pub struct Learned {
     /// Quantiles of the rise, once there are any.
     pub table: Option<Table>,
+    /// Quantiles of the node deficit in thousandths of a node, once there are any: see
+    /// [`crate::forecast::deficit`].
+    #[serde(default)]
+    pub deficits: Option<Table>,
     /// Within this time a rise counts: the lead time and the time until it is noticed.
     pub horizon: Millis,
     /// Idle gaps of the nodes.
@@ -50,6 +58,8 @@ pub struct Learner {
     /// Arrivals of the jobs that have not ended, by job.
     #[serde(default)]
     open: BTreeMap<u32, Event>,
+    #[serde(default)]
+    deficits: DeficitLog,
     refit_at: Timestamp,
 }
 
@@ -85,6 +95,7 @@ impl Learner {
         self.open = open;
         bound(&mut self.open);
         self.events = Some(events);
+        self.deficits = DeficitLog::default();
         self.refit_at = Timestamp::ZERO;
     }
 
@@ -169,8 +180,12 @@ impl Learner {
         let features =
             Features::sweep(events, labels.first, labels.step, count, Calendar::default());
         let table = Table::fit(&features, &labels.values, None);
+        let sizes = NodeSizes::new(view.gpus_per_node, view.shapes);
+        self.deficits.extend(events, &sizes, &span);
+        let deficits = self.deficits.table(events, span.step);
         self.learned = Some(Arc::new(Learned {
             table,
+            deficits,
             horizon: span.horizon,
             gaps: self.needed.gaps(view.now),
         }));

@@ -107,3 +107,27 @@ proptest! {
         prop_assert_eq!(serde_json::to_string(&restored).unwrap(), kept);
     }
 }
+
+/// Labels that are added at each refit are those that are computed at once.
+#[test]
+fn deficits_grow_to_what_they_are_at_once() {
+    let jobs: Vec<Job> = (0..40).map(|n| (n * 611 + 1, n * 611 + 700, 1 + n as u64 % 9)).collect();
+    let mut learner = Learner::default();
+    show(&mut learner, &jobs, 60, 30_000, true);
+    let events = learner.events().unwrap();
+    let sizes = NodeSizes::new(8, []);
+    let span = |secs| Span::recent(Timestamp::from_secs(secs), Millis::from_mins(9));
+    let (mut grown, mut whole) = (DeficitLog::default(), DeficitLog::default());
+    for secs in [7_000, 7_010, 20_000, 30_000] {
+        grown.extend(events, &sizes, &span(secs));
+    }
+    whole.extend(events, &sizes, &span(30_000));
+    assert_eq!(grown, whole);
+    assert!(learner.learned().unwrap().deficits.is_some());
+    // The horizon moves by more than a tenth: all anew.
+    let longer = Span { horizon: Millis::from_mins(12), ..span(30_000) };
+    let mut anew = DeficitLog::default();
+    anew.extend(events, &sizes, &longer);
+    grown.extend(events, &sizes, &longer);
+    assert_eq!(grown, anew);
+}
