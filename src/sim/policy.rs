@@ -283,6 +283,9 @@ fn kappa(knobs: &mut Knobs<'_>) -> Result<f64, String> {
     knobs::number(knobs.value("the cost of a waiting GPU-hour in GPU-hours, as in adaptive@20")?)
 }
 
+const UNITS: [(&str, Unit); 3] =
+    [("nodes", Unit::Nodes), ("gpus", Unit::Gpus), ("scenario", Unit::Scenario)];
+
 fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     let value = knobs.value("a probability, as in quantile:0.9")?;
     let level = knobs::share(value, 1.0)?;
@@ -294,7 +297,7 @@ fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
         level,
         keep,
         scheme: knobs.choice("by", &Scheme::NAMED)?,
-        unit: knobs.choice("unit", &[("nodes", Unit::Nodes), ("gpus", Unit::Gpus)])?,
+        unit: knobs.choice("unit", &UNITS)?,
         idle: idle_rule(knobs)?,
     }))
 }

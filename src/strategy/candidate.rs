@@ -117,6 +117,7 @@ pub fn candidates(kappa: f64) -> Vec<Candidate> {
     add(Scheme::Burst, Unit::Gpus, &IN_GPUS, &[short, middle]);
     add(Scheme::Burst, Unit::Nodes, &IN_NODES, &[short, middle]);
     add(Scheme::Burst, Unit::Nodes, &EQUAL, &[fixed(10), fixed(30)]);
+    add(Scheme::Burst, Unit::Scenario, &[(0.8, 0.95), (0.95, 0.99)], &[middle]);
     add(Scheme::BurstBlock, Unit::Nodes, &BY_BLOCK, &[short]);
     add(Scheme::WeekHour, Unit::Nodes, &[(0.9, 0.99)], &[middle]);
     add(Scheme::BurstActivity, Unit::Nodes, &[(0.9, 0.99)], &[middle]);

@@ -4,10 +4,13 @@
 //! Every minute of the last 14 days tells by how much demand rose in the lead time that followed; every
 //! six hours the quantiles and the gaps are taken anew. A rise is used only once its lead time has passed.
 
+mod deficit_log;
+
 use super::{Arrival, Finish, PoolView};
 use crate::{
     forecast::{
         bins::{BURST_WINDOW, Calendar, Features, REPEAT_WINDOW},
+        deficit::NodeSizes,
         events::{Event, Events},
         gaps::{IdleGaps, NeededNodes},
         labels::{Span, deltas},
@@ -17,6 +20,7 @@ use crate::{
     model::{OwnerId, ShapeId},
     time::{Millis, Timestamp},
 };
+use deficit_log::DeficitLog;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -26,11 +30,19 @@ const REFIT: Millis = Millis::from_hours(6);
 /// Time that passes until a rise is noticed: one decision interval.
 const NOTICE: Millis = Millis::from_secs(15);
 
+/// Most open jobs remembered by name; beyond them the lowest ids, the oldest jobs, go first and end without
+/// a name.
+const MOST_OPEN: usize = 1 << 16;
+
 /// What a strategy can know at an instant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
     /// Quantiles of the rise, once there are any.
     pub table: Option<Table>,
+    /// Quantiles of the node deficit in thousandths of a node, once there are any: see
+    /// [`crate::forecast::deficit`].
+    #[serde(default)]
+    pub deficits: Option<Table>,
     /// Within this time a rise counts: the lead time and the time until it is noticed.
     pub horizon: Millis,
     /// Idle gaps of the nodes.
@@ -47,6 +59,11 @@ pub struct Learner {
     demand: i64,
     needed: NeededNodes,
     learned: Option<Arc<Learned>>,
+    /// Arrivals of the jobs that have not ended, by job.
+    #[serde(default)]
+    open: BTreeMap<u32, Event>,
+    #[serde(default)]
+    deficits: DeficitLog,
     refit_at: Timestamp,
 }
 
@@ -79,7 +96,10 @@ impl Learner {
             }
         }
         self.demand = open.values().map(|event| event.milli).sum();
+        self.open = open;
+        bound(&mut self.open);
         self.events = Some(events);
+        self.deficits = DeficitLog::default();
         self.refit_at = Timestamp::ZERO;
     }
 
@@ -112,6 +132,10 @@ impl Learner {
 
     /// Notes what came, and what must have ended since for demand to be what it is. The first view
     /// tells of nothing but the demand there is.
+    ///
+    /// A finish that was told names the arrival it ends; the rest of the fall, as of jobs that were withdrawn
+    /// or ran before the first view, has no name. All of it counts from this view on, so demand, and with it
+    /// every rise, is the same with and without names.
     fn note(&mut self, view: &PoolView<'_>) {
         let now_milli = view.demand_milli() as i64;
         let Some(events) = &mut self.events else {
@@ -123,14 +147,21 @@ impl Learner {
         let mut expected = self.demand;
         // What ran already when it was first seen is part of the demand before.
         for arrival in view.arrivals.iter().filter(|arrival| !arrival.is_running) {
-            expected += arrival.gpu_milli as i64;
-            events.push(Event::arrival(
-                arrival.at,
-                arrival.gpu_milli,
-                arrival.shape,
-                arrival.owner,
-            ));
+            let (milli, shape, owner) = (arrival.gpu_milli, arrival.shape, arrival.owner);
+            let event = Event::arrival(arrival.at, milli, shape, owner);
+            expected += event.milli;
+            events.push(event);
+            self.open.insert(arrival.job, event);
         }
+        for finish in view.finishes {
+            let Some(event) = self.open.remove(&finish.job) else { continue };
+            // Never more than demand fell by.
+            if expected - event.milli >= now_milli {
+                expected -= event.milli;
+                events.push(Event { at: view.now, milli: -event.milli, ..event });
+            }
+        }
+        bound(&mut self.open);
         if expected > now_milli {
             events.push(Event {
                 at: view.now,
@@ -153,12 +184,22 @@ impl Learner {
         let features =
             Features::sweep(events, labels.first, labels.step, count, Calendar::default());
         let table = Table::fit(&features, &labels.values, None);
+        let sizes = NodeSizes::new(view.gpus_per_node, view.shapes);
+        self.deficits.extend(events, &sizes, &span);
+        let deficits = self.deficits.table(events, span.step);
         self.learned = Some(Arc::new(Learned {
             table,
+            deficits,
             horizon: span.horizon,
             gaps: self.needed.gaps(view.now),
             profile: Profile::fit(events, view.now, span.horizon),
         }));
+    }
+}
+
+fn bound(open: &mut BTreeMap<u32, Event>) {
+    while open.len() > MOST_OPEN {
+        open.pop_first();
     }
 }
 
@@ -171,3 +212,6 @@ pub(super) fn next_change(events: &Events, now: Timestamp) -> Timestamp {
     let next_hour = (now + Millis(1)).ceil_to(Millis::from_hours(1));
     burst_ends.min(repeat_ends).min(next_hour)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,10 @@
 //! Newsvendor quantile with conditional empirical distributions; see [`crate::forecast::quantile`].
 
 use super::{Idle, Learned, Learner, PoolView, Strategy, Want};
-use crate::forecast::bins::{Features, Scheme};
+use crate::forecast::{
+    bins::{Features, Scheme},
+    deficit::NODE_MILLI,
+};
 use std::fmt;
 
 /// What the rise is kept ready in.
@@ -22,6 +25,9 @@ pub enum Unit {
     Gpus,
     /// Whole empty nodes: what large jobs need.
     Nodes,
+    /// Whole empty nodes, by the quantile of the node deficit instead of that of the rise in GPUs: sees
+    /// how jobs of these sizes pack.
+    Scenario,
 }
 
 /// How much is kept spare in a situation.
@@ -46,6 +52,7 @@ impl fmt::Display for SpareRule {
         let unit = match self.unit {
             Unit::Gpus => "gpus",
             Unit::Nodes => "nodes",
+            Unit::Scenario => "scenario",
         };
         write!(f, "quantile:{},by={},unit={unit}", self.level, self.scheme)?;
         if self.keep > self.level {
@@ -63,6 +70,13 @@ impl SpareRule {
         Some(table.quantile(self.scheme, features, level).max(0))
     }
 
+    /// How many thousandths of a node suffice with probability `level` for all jobs of a lead time to start
+    /// at once; `None` without quantiles.
+    fn deficit(&self, learned: &Learned, features: &Features, level: f64) -> Option<i64> {
+        let table = learned.deficits.as_ref()?;
+        Some(table.quantile(self.scheme, features, level).max(0))
+    }
+
     /// What the rule wants; without quantiles nothing beyond what waits.
     pub fn want(
         &self,
@@ -72,15 +86,24 @@ impl SpareRule {
     ) -> Want {
         let nothing = self.idle.only(learned, view);
         let rise = |level| {
-            let bound = learned.and_then(|learned| self.bound(learned, features, level));
+            let bound = learned.and_then(|learned| match self.unit {
+                Unit::Gpus | Unit::Nodes => self.bound(learned, features, level),
+                Unit::Scenario => self.deficit(learned, features, level),
+            });
             bound.map(|milli| milli as u64)
         };
         let Some(spare) = rise(self.level) else { return nothing };
-        let nodes = |milli: u64| milli.div_ceil(view.node_milli()) as u32;
+        let node = match self.unit {
+            Unit::Gpus | Unit::Nodes => view.node_milli(),
+            Unit::Scenario => NODE_MILLI.unsigned_abs(),
+        };
+        let nodes = |milli: u64| milli.div_ceil(node) as u32;
         let keep = rise(self.keep.max(self.level)).unwrap_or(spare);
         match self.unit {
             Unit::Gpus => Want { spare_milli: spare, keep_milli: keep, ..nothing },
-            Unit::Nodes => Want { spare_nodes: nodes(spare), keep_nodes: nodes(keep), ..nothing },
+            Unit::Nodes | Unit::Scenario => {
+                Want { spare_nodes: nodes(spare), keep_nodes: nodes(keep), ..nothing }
+            }
         }
     }
 }
@@ -186,5 +209,18 @@ mod tests {
         let learned = Learned { table, ..Learned::default() };
         let want = rule.want(Some(&learned), &Features::default(), &test_view());
         assert_eq!((want.spare_nodes, want.spare_milli), (2, 0));
+    }
+
+    #[test]
+    fn deficits_are_in_nodes_whatever_the_node() {
+        let rule = SpareRule { unit: Unit::Scenario, ..policy(0.9, Scheme::All).rule };
+        let deficits = Some(Table::uniform([2001; 8]));
+        let learned =
+            Learned { table: Some(Table::uniform([9000; 8])), deficits, ..Learned::default() };
+        let want = rule.want(Some(&learned), &Features::default(), &test_view());
+        assert_eq!((want.spare_nodes, want.keep_nodes, want.spare_milli), (3, 3, 0));
+        let without = Learned { deficits: None, ..learned };
+        let want = rule.want(Some(&without), &Features::default(), &test_view());
+        assert_eq!((want.spare_nodes, want.keep_nodes), (0, 0));
     }
 }
