@@ -111,7 +111,7 @@ fn carried_out(mut snapshot: Snapshot, actions: &[Action], now: Timestamp) -> Sn
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     /// Whatever strategy is followed: what was asked for is not asked for again. Limits that come in
     /// steps and the credit, which grows with time, are out of the way.
@@ -349,7 +349,7 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     /// Nothing panics, whatever is seen: unknown shapes, shapes larger than nodes, more free than there
     /// is, huge counts, time that goes backwards. Limits hold all the same.

@@ -72,9 +72,9 @@ impl SpareRule {
 
     /// How many thousandths of a node suffice with probability `level` for all jobs of a lead time to start
     /// at once; `None` without quantiles.
-    fn deficit(&self, learned: &Learned, features: &Features, level: f64) -> Option<i64> {
+    fn deficit(&self, learned: &Learned, features: Features, level: f64) -> Option<i64> {
         let table = learned.deficits.as_ref()?;
-        Some(table.quantile(self.scheme, features, level).max(0))
+        Some(table.quantile(self.scheme, &features, level).max(0))
     }
 
     /// What the rule wants; without quantiles nothing beyond what waits.
@@ -88,7 +88,7 @@ impl SpareRule {
         let rise = |level| {
             let bound = learned.and_then(|learned| match self.unit {
                 Unit::Gpus | Unit::Nodes => self.bound(learned, features, level),
-                Unit::Scenario => self.deficit(learned, features, level),
+                Unit::Scenario => self.deficit(learned, *features, level),
             });
             bound.map(|milli| milli as u64)
         };

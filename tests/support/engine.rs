@@ -217,7 +217,9 @@ impl Controller for Checked {
 /// What `check` does not look at.
 fn against_reports(settings: &PoolSettings, report: &PoolReport) -> Option<String> {
     let guarded = &report.guarded;
-    let is_bound = guarded.bindings.iter().any(|binding| binding.limit == Limit::TotalBudget);
+    // Beyond the budget of all pools, or after a refusal, nothing can be asked for, and the decision says so.
+    let limits = [Limit::TotalBudget, Limit::StockOut];
+    let is_bound = guarded.bindings.iter().any(|binding| limits.contains(&binding.limit));
     let stuck = report.observed.stuck_nodes;
     let most = settings.pool.max_nodes.map_or(u32::MAX, |max| max.saturating_sub(stuck));
     if report.target_nodes < guarded.shadow_nodes.min(most) && !is_bound {
