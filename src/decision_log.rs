@@ -2,7 +2,7 @@
 //!
 //! The first line has the settings and the memory at the start; every further line one look: the
 //! instant, the snapshot and the decision. Shapes are written when there are new ones. Deciding again
-//! from the first line on must give the same decisions, bit by bit ([`replay`]).
+//! from the first line on must give the same decisions, bit by bit ([`replay()`]).
 
 mod clock;
 mod difference;

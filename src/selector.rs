@@ -1,8 +1,8 @@
 //! Which strategy would have cost least on a pool's own last days.
 //!
 //! A day is replayed once, in the simulation kernel, with what was known at each of its instants, from
-//! two hours before its start; nothing of a day is used before the day is over. [`replay`] is a pure
-//! function of a [`Brief`] and runs apart from the decision; its [`ReplayedDay`] is handed to the next
+//! two hours before its start; nothing of a day is used before the day is over. [`replay()`] is a pure
+//! function of a [`Brief`] and runs apart from the decision; its [`ReplayedDay`](crate::model::ReplayedDay) is handed to the next
 //! one. [`Scores`] adds up the days and names the cheapest candidate: one other than the prior carries a
 //! handicap that fades as days accumulate, and one other than the incumbent has to be better by a
 //! margin. What is followed before the first day is over is the prior that the price of waiting suggests.
