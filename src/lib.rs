@@ -6,11 +6,11 @@
 //! |---|---|---|
 //! | 0 | [`time`], [`units`] | std |
 //! | 1 | [`model`] | 0 |
-//! | 2 | [`packing`], [`lead_time`], [`forecast`] | 0-1 |
+//! | 2 | [`packing`], [`lead_time`], [`forecast`], [`readiness`] | 0-1 |
 //! | 3 | [`strategy`], [`world`], [`guard`], [`selector`], [`engine`] | 0-2 |
 //! | 4 | [`config`] | 0-1 |
 //! | 4 | [`decision_log`] | 0-3 |
-//! | 5 | [`sim`] | 0-4 |
+//! | 5 | [`sim`], `live` | 0-4 |
 //! | 6 | [`cli`] | all |
 //!
 //! ARCHITECTURE.md says more; `tests/layers.rs` keeps the table true.
@@ -22,8 +22,11 @@ pub mod engine;
 pub mod forecast;
 pub mod guard;
 pub mod lead_time;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod model;
 pub mod packing;
+pub mod readiness;
 pub mod selector;
 pub mod sim;
 pub mod strategy;

@@ -2,6 +2,7 @@
 //! looking at itself, no file formats.
 
 mod job;
+pub mod object;
 mod pool;
 mod snapshot;
 mod trace;

@@ -5,13 +5,14 @@ use std::{fs, path::Path};
 
 /// Top-level modules by layer. `packing`, `lead_time` and `forecast` do not know each other either;
 /// `sim` and (later) `live` do not.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 17] = [
     ("time", 0),
     ("units", 0),
     ("model", 1),
     ("packing", 2),
     ("lead_time", 2),
     ("forecast", 2),
+    ("readiness", 2),
     ("strategy", 3),
     ("world", 3),
     ("selector", 3),
@@ -20,6 +21,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("config", 4),
     ("decision_log", 4),
     ("sim", 5),
+    ("live", 5),
     ("cli", 6),
 ];
 

@@ -1,0 +1,14 @@
+//! The controller on a Kubernetes API: watches build the snapshot, the engine decides, one module writes.
+//!
+//! | module | what for |
+//! |---|---|
+//! | [`gpu_pool`] | our own object: settings and status of a pool |
+//! | [`look`] | what the index hands to the controller at one instant |
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the controller reads the clock and its environment; what decides does not"
+)]
+
+#[allow(unreachable_pub, reason = "the derive makes a private module of its own")]
+pub mod gpu_pool;
+pub mod look;
