@@ -4,6 +4,8 @@
 //! The only part that reads the environment, files named by the user and the terminal.
 #![allow(clippy::disallowed_methods, reason = "the shell is where clock and environment are read")]
 
+#[cfg(feature = "live")]
+mod crd;
 mod decisions;
 mod explain;
 mod file;
@@ -36,6 +38,9 @@ enum Command {
     Replay(replay::Args),
     /// Explain one decision of a log.
     Explain(explain::Args),
+    /// Print the definition of our object, for `kubectl apply`.
+    #[cfg(feature = "live")]
+    Crd(crd::Args),
 }
 
 /// What shells report for a program ended by Ctrl-C.
@@ -64,6 +69,8 @@ pub fn main() -> ExitCode {
             Command::Import(args) => import::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Explain(args) => explain::run(&args),
+            #[cfg(feature = "live")]
+            Command::Crd(args) => crd::run(&args),
         });
     match ended {
         Ok(Ending::Fine) => ExitCode::SUCCESS,

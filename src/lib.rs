@@ -19,6 +19,8 @@ pub mod cli;
 pub mod config;
 pub mod decision_log;
 pub mod engine;
+#[cfg(feature = "embedded")]
+pub mod fleet;
 pub mod forecast;
 pub mod guard;
 pub mod lead_time;

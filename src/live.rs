@@ -9,6 +9,13 @@
     reason = "the controller reads the clock and its environment; what decides does not"
 )]
 
+pub mod announce;
+pub mod clock;
 #[allow(unreachable_pub, reason = "the derive makes a private module of its own")]
 pub mod gpu_pool;
+pub mod http;
+pub mod journal;
+pub mod kept_memory;
 pub mod look;
+pub mod metrics;
+pub mod status;

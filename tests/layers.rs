@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 /// Top-level modules by layer. `packing`, `lead_time` and `forecast` do not know each other either;
 /// `sim` and (later) `live` do not.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("time", 0),
     ("units", 0),
     ("model", 1),
@@ -22,6 +22,7 @@ const LAYERS: [(&str, u8); 17] = [
     ("decision_log", 4),
     ("sim", 5),
     ("live", 5),
+    ("fleet", 5),
     ("cli", 6),
 ];
 

@@ -3,7 +3,7 @@
 
 use super::{Entry, instant, span};
 use crate::{
-    engine::{PoolReport, Settings},
+    engine::{Decision, PoolReport, Settings},
     guard::limits::{Binding, Limit},
     time::{Millis, Timestamp},
 };
@@ -35,7 +35,19 @@ impl fmt::Display for Explanation {
 
 /// Explains what was decided about pool number `pool` and why; `None` if there is no such pool.
 pub fn explain(entry: &Entry, settings: &Settings, pool: usize) -> Option<Explanation> {
-    let report = entry.decision.why.get(pool)?;
+    let mut explanation = explain_decision(entry.now, &entry.decision, settings, pool)?;
+    explanation.line = entry.line;
+    Some(explanation)
+}
+
+/// Explains a decision that was just made and is in no log (line 0).
+pub fn explain_decision(
+    now: Timestamp,
+    decision: &Decision,
+    settings: &Settings,
+    pool: usize,
+) -> Option<Explanation> {
+    let report = decision.why.get(pool)?;
     let name = &settings.pools.get(pool)?.pool.name;
     let sentences = [
         Some(outcome(report)),
@@ -47,12 +59,12 @@ pub fn explain(entry: &Entry, settings: &Settings, pool: usize) -> Option<Explan
         Some(ledger(report)),
         idle(report),
         Some(seen(report)),
-        Some(next_look(entry.now, entry.decision.wake_at)),
+        Some(next_look(now, decision.wake_at)),
     ];
     Some(Explanation {
         pool: name.clone(),
-        line: entry.line,
-        at: instant(entry.now),
+        line: 0,
+        at: instant(now),
         sentences: sentences.into_iter().flatten().collect(),
     })
 }

@@ -310,20 +310,12 @@ impl Memory {
     /// # Errors
     /// [`DamagedMemory`] if it is of another version, of other pools, or damaged.
     pub fn restore(kept: &str, settings: &Settings) -> Result<Self, DamagedMemory> {
-        let Version { schema } = serde_json::from_str(kept)?;
-        if schema != SCHEMA {
-            return Err(DamagedMemory::Version(schema));
-        }
-        let kept: KeptMemory = serde_json::from_str(kept)?;
+        let kept = read_kept(kept)?;
         let wanted: Vec<String> =
             settings.pools.iter().map(|pool| pool.pool.name.clone()).collect();
         let found: Vec<String> = kept.pools.iter().map(|pool| pool.kept.name.clone()).collect();
         if found != wanted {
             return Err(DamagedMemory::Pools { kept: found, wanted });
-        }
-        let digest = digest(&kept.pools)?;
-        if digest != kept.digest {
-            return Err(DamagedMemory::Digest { kept: kept.digest, found: digest });
         }
         let pools = kept
             .pools
@@ -332,6 +324,52 @@ impl Memory {
             .map(|(kept, pool)| PoolMemory::restore(kept, pool))
             .collect::<Result<_, _>>()?;
         Ok(Self { pools })
+    }
+
+    /// What of a kept memory fits: each pool of the settings gets back what was kept under its name, or
+    /// starts anew where nothing was, or what was is refused; why is told.
+    ///
+    /// # Errors
+    /// [`DamagedMemory`] if the document as a whole is of another version or damaged.
+    pub fn recover(
+        kept: &str,
+        settings: &Settings,
+    ) -> Result<(Self, Vec<DamagedMemory>), DamagedMemory> {
+        let mut kept = read_kept(kept)?.pools;
+        let mut refused = Vec::new();
+        let pools = settings.pools.iter().map(|pool| {
+            let place = kept.iter().position(|kept| kept.kept.name == pool.pool.name);
+            let restored = place.map(|place| PoolMemory::restore(kept.swap_remove(place), pool));
+            match restored {
+                Some(Ok(memory)) => memory,
+                Some(Err(reason)) => {
+                    refused.push(reason);
+                    PoolMemory::new(pool)
+                }
+                None => PoolMemory::new(pool),
+            }
+        });
+        let memory = Self { pools: pools.collect() };
+        Ok((memory, refused))
+    }
+
+    /// Follows settings that have changed: pools that are still there, with nodes of the same size and the
+    /// same candidates, keep what was learned; others start anew.
+    pub fn follow(&mut self, settings: &Settings) {
+        let before = std::mem::take(&mut self.pools);
+        let mut before: BTreeMap<String, PoolMemory> =
+            before.into_iter().map(|pool| (pool.kept.name.clone(), pool)).collect();
+        let follow = |pool: &PoolSettings| {
+            let fresh = PoolMemory::new(pool);
+            let kept = before.remove(&pool.pool.name);
+            let fits = |kept: &PoolMemory| {
+                kept.gpus_per_node == fresh.gpus_per_node && kept.candidates == fresh.candidates
+            };
+            let mut memory = kept.filter(fits).unwrap_or(fresh);
+            memory.kept.ledger.set(pool.ledger);
+            memory
+        };
+        self.pools = settings.pools.iter().map(follow).collect();
     }
 
     /// Learns from what happened before the first decision: jobs that came and went, in order of time.
@@ -358,6 +396,20 @@ impl Memory {
         let memory = self.pools.get(pool)?;
         memory.candidates.get(memory.kept.scores.active()).map(ToString::to_string)
     }
+}
+
+/// Reads a document of this version that is as it was kept.
+fn read_kept(kept: &str) -> Result<KeptMemory, DamagedMemory> {
+    let Version { schema } = serde_json::from_str(kept)?;
+    if schema != SCHEMA {
+        return Err(DamagedMemory::Version(schema));
+    }
+    let kept: KeptMemory = serde_json::from_str(kept)?;
+    let digest = digest(&kept.pools)?;
+    if digest != kept.digest {
+        return Err(DamagedMemory::Digest { kept: kept.digest, found: digest });
+    }
+    Ok(kept)
 }
 
 /// Only the version, so that another one is named before its fields are missed.

@@ -1,0 +1,232 @@
+//! One turn of the controller: look, decide, act, tell. Everything that waits for the network is in
+//! [`super::run`]; this keeps what lasts from turn to turn.
+
+use super::{
+    actuate::{ActuationSettings, Orders, PoolOrder},
+    clock::Clock,
+    gpu_pool::{LastDecision, Mode},
+    http::Shown,
+    index::Index,
+    look::Look,
+    watch::Watches,
+};
+use crate::{
+    decision_log::instant,
+    engine::{Decision, Memory, Settings, decide},
+    model::{Action, ReplayedDay, Shape, Sight},
+    selector::{Brief, replay},
+    time::{Millis, Timestamp},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+};
+
+/// What lasts from turn to turn.
+pub struct Controller {
+    clock: Clock,
+    shown: Arc<Shown>,
+    watches: Watches,
+    /// What is known of the cluster.
+    pub index: Index,
+    memory: Option<Memory>,
+    settings: Option<Settings>,
+    /// Number of the last decision.
+    number: u64,
+    last_look: Option<Timestamp>,
+    last_decisions: BTreeMap<String, LastDecision>,
+    /// Writes have failed since.
+    writes_fail_since: Option<Timestamp>,
+    replays: (Sender<ReplayedDay>, Receiver<ReplayedDay>),
+    /// Pools of which metrics were given.
+    pools: BTreeSet<String>,
+}
+
+/// What came of one turn.
+pub struct Turn {
+    /// When.
+    pub now: Timestamp,
+    /// What was seen.
+    pub look: Look,
+    /// What was decided.
+    pub decision: Decision,
+    /// Name of the decision.
+    pub id: String,
+    /// By pool: how far it reaches.
+    pub modes: Vec<Mode>,
+}
+
+impl Controller {
+    /// Nothing is known yet.
+    pub fn new(clock: Clock, shown: Arc<Shown>, watches: Watches, index: Index) -> Self {
+        Self {
+            clock,
+            shown,
+            watches,
+            index,
+            memory: None,
+            settings: None,
+            number: 0,
+            last_look: None,
+            last_decisions: BTreeMap::new(),
+            writes_fail_since: None,
+            replays: channel(),
+            pools: BTreeSet::new(),
+        }
+    }
+
+    /// How fresh the view is: as old as the longest failure of a watch.
+    pub fn sight(&self, now: Timestamp) -> Sight {
+        let faults = self.watches.states().into_values().filter_map(|state| state.error);
+        let view_age = faults.map(|fault| now - fault.since).max().unwrap_or(Millis::ZERO);
+        let api_fails = self.writes_fail_since.is_some();
+        Sight { view_age, metrics_age: None, api_fails }
+    }
+
+    /// Settings of the pools that are known now, to restore a memory for.
+    pub fn settings_now(&mut self, now: Timestamp) -> Settings {
+        let sight = self.sight(now);
+        self.index.look(now, sight).settings
+    }
+
+    /// Starts with what was kept, or with nothing.
+    pub fn remember(&mut self, memory: Memory) {
+        self.memory = Some(memory);
+    }
+
+    /// The memory, to keep it.
+    pub const fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
+    }
+
+    /// Looks and decides. `ceiling`: no pool's decisions reach further.
+    pub fn turn(&mut self, ceiling: Mode) -> Turn {
+        let begun = std::time::Instant::now();
+        let now = self.clock.now();
+        let sight = self.sight(now);
+        let mut look = self.index.look(now, sight);
+        look.snapshot.replays = self.replays.1.try_iter().collect();
+        let memory = self.memory.get_or_insert_with(|| Memory::new(&look.settings));
+        if self.settings.as_ref() != Some(&look.settings) {
+            memory.follow(&look.settings);
+            look.snapshot.replays.clear();
+            self.settings = Some(look.settings.clone());
+            tracing::info!(pools = look.settings.pools.len(), "settings are new or have changed");
+        }
+        let journal = self.shown.journal.lock();
+        let written = journal.map(|mut journal| journal.before(now, &look.settings, memory));
+        report_log(written);
+        let decision = decide(now, &look.snapshot, &look.settings, memory);
+        self.number += 1;
+        let id = format!("{}-{}", now.0, self.number);
+        let journal = self.shown.journal.lock();
+        let written =
+            journal.map(|mut log| log.note(now, &id, &look.snapshot, &look.settings, &decision));
+        report_log(written);
+        for &pool in &decision.replays_due {
+            if let Some(brief) = memory.brief(pool as usize, &look.settings, &look.snapshot.shapes) {
+                start_replay(brief, self.replays.0.clone());
+            }
+        }
+        self.measure(now, &look, &decision);
+        let modes = look.pools.iter().map(|pool| pool.spec.mode.min(ceiling)).collect();
+        self.shown.metrics.decide_seconds.observe(begun.elapsed().as_secs_f64());
+        let turn = Turn { now, look, decision, id, modes };
+        self.note_decisions(&turn);
+        self.last_look = Some(now);
+        turn
+    }
+
+    fn measure(&mut self, now: Timestamp, look: &Look, decision: &Decision) {
+        let metrics = &self.shown.metrics;
+        let outcome = if decision.actions.is_empty() { "nothing" } else { "acted" };
+        metrics.decisions.get_or_create(&super::metrics::Outcome { outcome }).inc();
+        metrics.findings.set(look.findings.len() as i64);
+        let since = self.last_look.map_or(Millis::ZERO, |last| now - last);
+        let mut known = BTreeSet::new();
+        for (settings, report) in look.settings.pools.iter().zip(&decision.why) {
+            let pool = &settings.pool;
+            metrics.note_pool(&pool.name, pool.gpus_per_node, report, since);
+            known.insert(pool.name.clone());
+        }
+        for gone in self.pools.difference(&known) {
+            metrics.forget_pool(gone);
+        }
+        self.pools = known;
+    }
+
+    fn note_decisions(&mut self, turn: &Turn) {
+        for ((settings, report), mode) in
+            turn.look.settings.pools.iter().zip(&turn.decision.why).zip(&turn.modes)
+        {
+            let is_news = report.create > 0 || !report.scale_down.nodes.is_empty();
+            let name = &settings.pool.name;
+            if is_news && *mode != Mode::Off || !self.last_decisions.contains_key(name) {
+                let reason = outcome_of(turn, name);
+                let time = instant(turn.now);
+                let last = LastDecision { id: turn.id.clone(), time, reason };
+                // In Shadow the same is decided again and again: what it says first counts.
+                let known = self.last_decisions.get(name);
+                if known.is_none_or(|known| known.reason != last.reason || *mode == Mode::Active) {
+                    self.last_decisions.insert(name.clone(), last);
+                }
+            }
+        }
+    }
+
+    /// The last decision about a pool that did something.
+    pub fn last_decision(&self, pool: &str) -> Option<&LastDecision> {
+        self.last_decisions.get(pool)
+    }
+
+    /// Writes went through, or failed for other reasons than a conflict.
+    pub fn note_writes(&mut self, now: Timestamp, failed: bool) {
+        self.writes_fail_since = failed.then(|| self.writes_fail_since.unwrap_or(now));
+    }
+}
+
+/// First sentence of the explanation.
+fn outcome_of(turn: &Turn, pool: &str) -> String {
+    let place = turn.look.settings.pools.iter().position(|settings| settings.pool.name == pool);
+    let explained = place.and_then(|place| {
+        crate::decision_log::explain_decision(turn.now, &turn.decision, &turn.look.settings, place)
+    });
+    explained.and_then(|explained| explained.sentences.into_iter().next()).unwrap_or_default()
+}
+
+fn report_log<E>(written: Result<std::io::Result<()>, E>) {
+    if let Ok(Err(error)) = written {
+        tracing::warn!(%error, "the decision log was not written");
+    }
+}
+
+/// Lives the pool's day again in the background; the next looks take the result.
+fn start_replay(brief: Brief, done: Sender<ReplayedDay>) {
+    tokio::task::spawn_blocking(move || {
+        // Whoever asked has ended if nobody takes it.
+        done.send(replay(&brief)).ok();
+    });
+}
+
+/// The decision as orders to carry out.
+pub fn orders(turn: &Turn) -> Orders {
+    let mut pools: Vec<PoolOrder> = turn.modes.iter().map(|&mode| PoolOrder::nothing(mode)).collect();
+    for action in &turn.decision.actions {
+        match *action {
+            Action::Create { pool, nodes } => {
+                if let Some(order) = pools.get_mut(pool as usize) {
+                    order.create += nodes;
+                }
+            }
+            Action::Remove { pool, node } => {
+                if let Some(order) = pools.get_mut(pool as usize) {
+                    order.remove.push(node);
+                }
+            }
+        }
+    }
+    Orders { id: turn.id.clone(), pools }
+}

@@ -1,0 +1,212 @@
+//! Watches: streams of the API turned into events of the index, one task a kind.
+//!
+//! Objects are read into the few fields we use and turned into facts at once; nothing else of them is kept.
+//! Where the server has streaming lists they are used; where it refuses them (an old etcd), lists and watches
+//! are. A watch that fails starts again after a growing pause, for ever; what went wrong is told.
+
+use super::{clock::Clock, index::Event};
+use crate::time::Timestamp;
+use futures::StreamExt;
+use kube::{
+    Api, Resource,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Config, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{Arc, Mutex},
+};
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+
+/// How one watch is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WatchState {
+    /// When something was last heard, a bookmark or an answer without news included.
+    pub heard: Option<Timestamp>,
+    /// What last went wrong, until it works again.
+    pub error: Option<WatchFault>,
+}
+
+/// What went wrong with a watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchFault {
+    /// HTTP status, 0 = no answer.
+    pub code: u16,
+    /// What was said.
+    pub message: String,
+    /// Since when it fails.
+    pub since: Timestamp,
+}
+
+/// All watches, by kind.
+#[derive(Clone, Debug, Default)]
+pub struct Watches {
+    states: Arc<Mutex<BTreeMap<&'static str, WatchState>>>,
+}
+
+impl Watches {
+    /// All states.
+    pub fn states(&self) -> BTreeMap<&'static str, WatchState> {
+        self.states.lock().map(|states| states.clone()).unwrap_or_default()
+    }
+
+    fn heard(&self, kind: &'static str, now: Timestamp) {
+        if let Ok(mut states) = self.states.lock() {
+            *states.entry(kind).or_default() = WatchState { heard: Some(now), error: None };
+        }
+    }
+
+    fn failed(&self, kind: &'static str, now: Timestamp, error: &watcher::Error) {
+        let (code, message) = told(error);
+        if let Ok(mut states) = self.states.lock() {
+            let state = states.entry(kind).or_default();
+            let since = state.error.as_ref().map_or(now, |before| before.since);
+            state.error = Some(WatchFault { code, message, since });
+        }
+    }
+}
+
+/// HTTP status and message.
+fn told(error: &watcher::Error) -> (u16, String) {
+    let api = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => error,
+        watcher::Error::WatchError(status) => return (status.code, status.message.clone()),
+        watcher::Error::NoResourceVersion => return (0, error.to_string()),
+    };
+    match api {
+        kube::Error::Api(status) => (status.code, status.message.clone()),
+        other => (0, other.to_string()),
+    }
+}
+
+/// Where a watch's events go and how it is told of.
+#[derive(Clone)]
+pub struct Sink {
+    /// To the loop.
+    pub events: Sender<Event>,
+    /// States to keep.
+    pub watches: Watches,
+    /// The clock.
+    pub clock: Clock,
+    /// Ends all watches.
+    pub stop: CancellationToken,
+}
+
+/// What a watch makes of what it hears.
+pub struct Translate<K> {
+    /// For messages and metrics.
+    pub kind: &'static str,
+    /// A list begins: whatever is not seen until it is done is gone.
+    pub restarted: fn() -> Event,
+    /// The list is done.
+    pub synced: fn() -> Event,
+    /// An object is there or has changed.
+    pub applied: Box<dyn Fn(K) -> Event + Send + Sync>,
+    /// An object is gone.
+    pub gone: Box<dyn Fn(K) -> Event + Send + Sync>,
+    /// The kind may be unknown to the server (404): then there are none.
+    pub may_be_absent: bool,
+}
+
+/// Watches one kind until stopped.
+pub async fn watch<K>(api: Api<K>, config: Config, translate: Translate<K>, sink: Sink)
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let streaming = config.clone().streaming_lists();
+    let mut uses_streaming = true;
+    while !sink.stop.is_cancelled() {
+        let config = if uses_streaming { streaming.clone() } else { config.clone() };
+        match follow(&api, config, &translate, &sink, uses_streaming).await {
+            Ended::Stopped => return,
+            Ended::NoStreamingLists => {
+                tracing::info!(kind = translate.kind, "no streaming lists here: list and watch");
+                uses_streaming = false;
+            }
+        }
+    }
+}
+
+enum Ended {
+    Stopped,
+    NoStreamingLists,
+}
+
+async fn follow<K>(
+    api: &Api<K>,
+    config: Config,
+    translate: &Translate<K>,
+    sink: &Sink,
+    uses_streaming: bool,
+) -> Ended
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let kind = translate.kind;
+    let mut stream = watcher(api.clone(), config).default_backoff().into_stream().boxed();
+    let (mut was_synced, mut is_absent) = (false, false);
+    loop {
+        let heard = tokio::select! {
+            () = sink.stop.cancelled() => return Ended::Stopped,
+            heard = stream.next() => heard,
+        };
+        let Some(heard) = heard else { return Ended::Stopped };
+        let now = sink.clock.now();
+        let event = match heard {
+            Ok(event) => {
+                sink.watches.heard(kind, now);
+                is_absent = false;
+                match event {
+                    watcher::Event::Init => (translate.restarted)(),
+                    watcher::Event::InitDone => {
+                        was_synced = true;
+                        (translate.synced)()
+                    }
+                    watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+                        (translate.applied)(object)
+                    }
+                    watcher::Event::Delete(object) => (translate.gone)(object),
+                }
+            }
+            Err(error) => {
+                let (code, message) = told(&error);
+                if uses_streaming && !was_synced && refuses_streaming(code, &message) {
+                    return Ended::NoStreamingLists;
+                }
+                if translate.may_be_absent && code == 404 {
+                    sink.watches.heard(kind, now);
+                    if is_absent {
+                        continue;
+                    }
+                    is_absent = true;
+                    send(sink, (translate.restarted)()).await;
+                    (translate.synced)()
+                } else {
+                    tracing::warn!(kind, code, error = %message, "watch failed, trying again");
+                    sink.watches.failed(kind, now, &error);
+                    continue;
+                }
+            }
+        };
+        send(sink, event).await;
+    }
+}
+
+/// What servers say that do not know streaming lists, or whose etcd cannot do them.
+fn refuses_streaming(code: u16, message: &str) -> bool {
+    message.contains("RequestWatchProgress")
+        || message.contains("sendInitialEvents")
+        || (code == 422 && message.contains("resourceVersionMatch"))
+}
+
+async fn send(sink: &Sink, event: Event) {
+    // The loop ends after the watches; what it does not take any more is not missed.
+    sink.events.send(event).await.ok();
+}
