@@ -11,9 +11,10 @@ use prewarm::{
 
 const USABLE: Timestamp = Timestamp::from_secs(100_000);
 
-/// Follows the candidate that lets nodes go after five minutes.
+/// Follows the candidate that lets nodes go after five minutes, and holds them for ten.
 fn settings() -> Settings {
     let mut settings = Settings::new([Pool::new("p", 8)], 20.0);
+    settings.pools[0].steps.min_hold = Millis::from_mins(10);
     let five = Candidate::Reactive { idle: Idle::Fixed(Millis::from_mins(5)) };
     settings.pools[0].pinned = candidates(20.0).iter().position(|other| *other == five);
     assert!(settings.pools[0].pinned.is_some());
@@ -92,5 +93,5 @@ fn settings_kept_without_a_hold_get_the_usual_one() {
     let mut kept = serde_json::to_value(settings()).unwrap();
     kept["pools"][0]["steps"].as_object_mut().unwrap().remove("min_hold").unwrap();
     let read: Settings = serde_json::from_value(kept).unwrap();
-    assert_eq!(read.pools[0].steps.min_hold, Millis::from_mins(10));
+    assert_eq!(read.pools[0].steps.min_hold, Millis::from_mins(5));
 }

@@ -30,13 +30,15 @@ pub struct StepSettings {
     pub min_hold: Millis,
 }
 
+/// The shortest idle time of any candidate. Ten minutes cost up to 0.08 % of J on the first 40 % of traces,
+/// five nothing.
 const fn min_hold() -> Millis {
-    Millis::from_mins(10)
+    Millis::from_mins(5)
 }
 
 impl Default for StepSettings {
-    /// Up 20 % or 2 in 15 s, down 10 % or 1 in 60 s, none down within 10 min of an up or of
-    /// becoming usable.
+    /// Up 20 % or 2 in 15 s, down 10 % or 1 in 60 s, none down within 10 min of an up or 5 min
+    /// of becoming usable.
     fn default() -> Self {
         Self {
             up_permille: 200,
