@@ -5,6 +5,8 @@
 //! with numbers that cannot be is refused with a reason, and a new one is built from history instead
 //! ([`Memory::new`], then [`Memory::recall`]).
 
+mod sound;
+
 use super::{
     lead::{KeptLead, Lead},
     promise::{Promises, Totals},
@@ -270,6 +272,14 @@ pub enum DamagedMemory {
         /// What is wrong.
         reason: ScoresError,
     },
+    /// Numbers that no pool comes to, or parts that do not belong together.
+    #[error("pool `{pool}`: `{field}` has numbers that cannot be")]
+    Absurd {
+        /// Which pool.
+        pool: String,
+        /// What holds them.
+        field: &'static str,
+    },
     /// Lead times of a pool.
     #[error("pool `{pool}`: lead time: {reason}")]
     Lead {
@@ -449,6 +459,9 @@ impl PoolMemory {
         }
         if let Err(reason) = kept.scores.check(candidates.len()) {
             return Err(DamagedMemory::Scores { pool, reason });
+        }
+        if let Some(field) = sound::absurd(&kept, gpus_per_node) {
+            return Err(DamagedMemory::Absurd { pool, field });
         }
         let lead = Lead::restore(&settings.pool.lead_time, lead)
             .map_err(|reason| DamagedMemory::Lead { pool, reason })?;
