@@ -136,6 +136,9 @@ impl Tally {
         let mut best = (f64::INFINITY, usual);
         for (index, &edge) in EDGES.iter().enumerate() {
             let timeout = Millis::from_mins(edge.into());
+            if timeout > *allowed.end() {
+                break;
+            }
             let cost = idle + survival * price;
             if allowed.contains(&timeout) && cost < best.0 {
                 best = (cost, timeout);
