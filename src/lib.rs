@@ -11,6 +11,7 @@
 //! | 4 | [`config`] | 0-1 |
 //! | 4 | [`decision_log`] | 0-3 |
 //! | 5 | [`sim`] | 0-4 |
+//! | 5 | `embedded_api` (feature `embedded`) | 0 |
 //! | 6 | [`cli`] | all |
 //!
 //! ARCHITECTURE.md says more; `tests/layers.rs` keeps the table true.
@@ -18,6 +19,8 @@
 pub mod cli;
 pub mod config;
 pub mod decision_log;
+#[cfg(feature = "embedded")]
+pub mod embedded_api;
 pub mod engine;
 pub mod forecast;
 pub mod guard;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 /// Top-level modules by layer. `packing`, `lead_time` and `forecast` do not know each other either;
 /// `sim` and (later) `live` do not.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("time", 0),
     ("units", 0),
     ("model", 1),
@@ -20,6 +20,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("config", 4),
     ("decision_log", 4),
     ("sim", 5),
+    ("embedded_api", 5),
     ("cli", 6),
 ];
 
@@ -38,6 +39,7 @@ fn may_use(module: &str, named: &str) -> bool {
         _ if module == named => true,
         0 | 3 => below <= above,
         4 if module == "config" => below <= 1,
+        5 if module == "embedded_api" => below == 0,
         _ => below < above,
     }
 }
