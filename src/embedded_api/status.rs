@@ -202,14 +202,6 @@ impl ApiError {
         Self::new(422, "Invalid", message).with(json!({}))
     }
 
-    pub(crate) fn too_many_requests(message: &str, retry_after: Option<u64>) -> Self {
-        let error = Self::new(429, "TooManyRequests", message);
-        match retry_after {
-            Some(s) => Self { retry_after, ..error }.with(json!({"retryAfterSeconds": s})),
-            None => error,
-        }
-    }
-
     /// What priority and fairness answers: text.
     pub(crate) fn throttled() -> Self {
         let message = "Too many requests, please try again later.\n";
