@@ -42,7 +42,7 @@ mod view;
 mod watch;
 mod write;
 
-pub use auth::Denied;
+pub use auth::{Denied, Place};
 pub use faults::{Faults, Verdict, WriteInfo};
 
 use auth::Auth;
@@ -132,7 +132,10 @@ pub struct EmbeddedApi {
 
 impl fmt::Debug for EmbeddedApi {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("EmbeddedApi").field("address", &self.address).finish_non_exhaustive()
+        formatter
+            .debug_struct("EmbeddedApi")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 

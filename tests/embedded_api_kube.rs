@@ -158,12 +158,20 @@ async fn faults_are_seen_and_writes_are_recorded() {
     create("c").await.unwrap();
     assert!(create("d").await.is_err());
     assert!(create("e").await.is_err());
-    let names: BTreeSet<_> = maps.list(&ListParams::default()).await.unwrap().items.into_iter()
+    let names: BTreeSet<_> = maps
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .items
+        .into_iter()
         .filter_map(|map| map.metadata.name)
         .collect();
     assert_eq!(names, ["a", "c", "e"].map(str::to_owned).into());
     assert_eq!(faults.writes().len(), 3);
-    assert_eq!(faults.attempts().iter().map(|(_, code)| *code).collect::<Vec<_>>(), [201, 500, 201, 0, 201]);
+    assert_eq!(
+        faults.attempts().iter().map(|(_, code)| *code).collect::<Vec<_>>(),
+        [201, 500, 201, 0, 201]
+    );
     api.shutdown().await.unwrap();
 }
 
@@ -177,12 +185,15 @@ async fn apply_and_strategic_patches_through_the_client() {
     let node: Node = serde_json::from_value(node).unwrap();
     nodes.create(&PostParams::default(), &node).await.unwrap();
     let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
-    let patched = nodes.patch_status("n", &PatchParams::default(), &Patch::Strategic(&ready)).await.unwrap();
+    let patched =
+        nodes.patch_status("n", &PatchParams::default(), &Patch::Strategic(&ready)).await.unwrap();
     let conditions = patched.status.unwrap().conditions.unwrap_or_default();
     let seen: Vec<_> = conditions.iter().map(|c| (c.type_.as_str(), c.status.as_str())).collect();
     assert_eq!(seen, [("Ready", "True"), ("Disk", "False")]);
     let labels = |labels: serde_json::Value| {
-        Patch::Apply(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": labels}}))
+        Patch::Apply(
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": labels}}),
+        )
     };
     let by = |manager: &str| PatchParams::apply(manager);
     nodes.patch("n", &by("one"), &labels(json!({"a": "1", "b": "1"}))).await.unwrap();

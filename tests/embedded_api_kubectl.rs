@@ -78,20 +78,30 @@ async fn custom_resources() {
     let pool = kubectl.file("pool.yaml", POOL);
     let said = kubectl.says(&format!("apply --server-side -f {}", pool.display()));
     assert_eq!(said, "gpupool.prewarm.io/a100 serverside-applied\n");
-    assert_eq!(kubectl.says("get gp"), "NAME   TARGET     WARM   READY   AGE\na100   gpu-a100   1              0s\n");
+    assert_eq!(
+        kubectl.says("get gp"),
+        "NAME   TARGET     WARM   READY   AGE\na100   gpu-a100   1              0s\n"
+    );
     assert!(kubectl.says("get gpupool a100 -o yaml").contains("mode: Floor"));
     assert!(kubectl.says("describe gpupool a100").contains("Mode:  Floor"));
     for (command, expected) in [
         ("scale gpupool a100 --replicas=3", "gpupool.prewarm.io/a100 scaled\n"),
-        ("scale gpupool a100 --current-replicas=3 --replicas=4", "gpupool.prewarm.io/a100 scaled\n"),
+        (
+            "scale gpupool a100 --current-replicas=3 --replicas=4",
+            "gpupool.prewarm.io/a100 scaled\n",
+        ),
         ("annotate gpupool a100 x=y", "gpupool.prewarm.io/a100 annotated\n"),
         ("label gpupool a100 a=b", "gpupool.prewarm.io/a100 labeled\n"),
-        ("patch gpupool a100 --type=merge -p {\"spec\":{\"max\":9}}", "gpupool.prewarm.io/a100 patched\n"),
+        (
+            "patch gpupool a100 --type=merge -p {\"spec\":{\"max\":9}}",
+            "gpupool.prewarm.io/a100 patched\n",
+        ),
         ("get gpupool a100 -o jsonpath={.spec.warm}/{.spec.max}", "4/9"),
     ] {
         assert_eq!(kubectl.says(command), expected, "kubectl {command}");
     }
-    let (said, is_well) = kubectl.run("patch gpupool a100 --type=merge -p {\"spec\":{\"warm\":10}}");
+    let (said, is_well) =
+        kubectl.run("patch gpupool a100 --type=merge -p {\"spec\":{\"warm\":10}}");
     assert!(!is_well && said.contains("warm must not be above max"), "{said}");
     let (said, is_well) = kubectl.run("get gpupool nope");
     assert!(!is_well);
@@ -100,7 +110,9 @@ async fn custom_resources() {
     let said = kubectl.says(&format!("apply --validate=false -f {}", pool.display()));
     assert!(said.contains("configured"), "{said}");
     assert_eq!(kubectl.says("delete gpupool a100"), "gpupool.prewarm.io \"a100\" deleted\n");
-    assert!(kubectl.says("api-resources --api-group=cluster.x-k8s.io").contains("machinedeployments"));
+    assert!(
+        kubectl.says("api-resources --api-group=cluster.x-k8s.io").contains("machinedeployments")
+    );
     api.shutdown().await.unwrap();
 }
 
@@ -125,7 +137,13 @@ async fn nodes_and_pods() {
     );
     assert!(kubectl.says("describe pod p1").contains("QoS Class:"));
     assert!(kubectl.says("describe node n1").contains("Ready"));
-    for command in ["cordon n1", "taint node n1 a=b:NoSchedule", "uncordon n1", "label node n1 x=y", "annotate pod p1 x=y"] {
+    for command in [
+        "cordon n1",
+        "taint node n1 a=b:NoSchedule",
+        "uncordon n1",
+        "label node n1 x=y",
+        "annotate pod p1 x=y",
+    ] {
         kubectl.says(command);
     }
     assert!(kubectl.says("get node n1 -o jsonpath={.spec.taints[0].key}") == "a");

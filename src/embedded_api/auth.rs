@@ -16,12 +16,31 @@ pub struct Denied {
     pub verb: String,
     /// Plural name, with `/scale` and the like for a subresource, or `*` for everything.
     pub resource: String,
+    /// Where it is denied.
+    pub place: Place,
+}
+
+/// Where something is denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Always.
+    Everywhere,
+    /// Only across all namespaces at once.
+    ClusterScope,
+    /// Only for the object of this name.
+    Name(String),
 }
 
 impl Denied {
-    /// A denied pair.
+    /// A pair that is denied everywhere.
     pub fn new(verb: &str, resource: &str) -> Self {
-        Self { verb: verb.to_owned(), resource: resource.to_owned() }
+        Self { verb: verb.to_owned(), resource: resource.to_owned(), place: Place::Everywhere }
+    }
+
+    /// The same, there only.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        Self { place, ..self }
     }
 }
 
@@ -52,6 +71,11 @@ impl Auth {
         let is_denied = |denied: &Denied| {
             (denied.verb == "*" || denied.verb == verb.name())
                 && (denied.resource == "*" || denied.resource == resource)
+                && match &denied.place {
+                    Place::Everywhere => true,
+                    Place::ClusterScope => target.namespace.is_none(),
+                    Place::Name(name) => target.name.as_ref() == Some(name),
+                }
         };
         let listed = self.denied.get(user).is_some_and(|all| all.iter().any(is_denied));
         if user != ANONYMOUS && !listed {

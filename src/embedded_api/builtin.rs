@@ -30,7 +30,8 @@ pub(crate) fn name_causes(resource: &Resource, object: &Value) -> Vec<Cause> {
     }
     let mut causes = Vec::new();
     let prefix = object::meta(object, "generateName");
-    let prefix = prefix.strip_suffix('-').map_or_else(|| prefix.to_owned(), |head| format!("{head}a"));
+    let prefix =
+        prefix.strip_suffix('-').map_or_else(|| prefix.to_owned(), |head| format!("{head}a"));
     if !prefix.is_empty() && !is_subdomain(&prefix) {
         causes.push(Cause::invalid("metadata.generateName", &format!("{prefix:?}"), SUBDOMAIN));
     }
@@ -47,7 +48,8 @@ pub(crate) fn set_defaults(resource: &Resource, value: &mut Value) {
         "Pod" => pod_defaults(value),
         "Namespace" => {
             let name = object::meta(value, "name").to_owned();
-            if let Some(labels) = value.get_mut("metadata").and_then(|m| object::child(m, "labels")) {
+            if let Some(labels) = value.get_mut("metadata").and_then(|m| object::child(m, "labels"))
+            {
                 labels.insert("kubernetes.io/metadata.name".into(), name.into());
             }
             object::replace_part(value, "spec", Some(&json!({"finalizers": ["kubernetes"]})));
@@ -97,7 +99,8 @@ fn pod_defaults(pod: &mut Value) {
             }
         }
     }
-    let is_gated = spec.get("schedulingGates").and_then(Value::as_array).is_some_and(|g| !g.is_empty());
+    let is_gated =
+        spec.get("schedulingGates").and_then(Value::as_array).is_some_and(|g| !g.is_empty());
     let mut status = json!({"phase": "Pending", "qosClass": quality(spec)});
     if is_gated {
         status["conditions"] = json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
@@ -147,7 +150,12 @@ fn quality(spec: &Map<String, Value>) -> &'static str {
 }
 
 /// What is wrong with an object of a built-in kind; `version` is the one of the request.
-pub(crate) fn causes(resource: &Resource, version: &Version, value: &Value, old: Option<&Value>) -> Vec<Cause> {
+pub(crate) fn causes(
+    resource: &Resource,
+    version: &Version,
+    value: &Value,
+    old: Option<&Value>,
+) -> Vec<Cause> {
     match resource.kind.as_str() {
         "Lease" => lease_causes(value),
         "Event" => event_causes(resource, version, value, old),
@@ -166,7 +174,12 @@ fn lease_causes(lease: &Value) -> Vec<Cause> {
 }
 
 /// Event validation of events.k8s.io/v1, and what both APIs ask for.
-fn event_causes(resource: &Resource, version: &Version, event: &Value, old: Option<&Value>) -> Vec<Cause> {
+fn event_causes(
+    resource: &Resource,
+    version: &Version,
+    event: &Value,
+    old: Option<&Value>,
+) -> Vec<Cause> {
     let mut causes = Vec::new();
     let about = &event["involvedObject"];
     let namespace = object::meta(event, "namespace");
@@ -178,7 +191,10 @@ fn event_causes(resource: &Resource, version: &Version, event: &Value, old: Opti
         let why = "does not match event.namespace";
         causes.push(Cause::invalid("involvedObject.namespace", "\"\"", why));
     }
-    if version.form != super::resources::Form::NewEvent || resource.group.is_empty() || old.is_some() {
+    if version.form != super::resources::Form::NewEvent
+        || resource.group.is_empty()
+        || old.is_some()
+    {
         return causes;
     }
     let text = |field: &str| event[field].as_str().unwrap_or_default();
@@ -206,8 +222,13 @@ fn event_causes(resource: &Resource, version: &Version, event: &Value, old: Opti
 }
 
 /// Spec fields that may change in a pod that exists.
-const CHANGEABLE: [&str; 5] =
-    ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName", "schedulingGates"];
+const CHANGEABLE: [&str; 5] = [
+    "activeDeadlineSeconds",
+    "tolerations",
+    "terminationGracePeriodSeconds",
+    "nodeName",
+    "schedulingGates",
+];
 
 fn pod_causes(pod: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
@@ -220,7 +241,8 @@ fn pod_causes(pod: &Value, old: Option<&Value>) -> Vec<Cause> {
             let request = &resources["requests"][name];
             // Extended resources cannot be overcommitted.
             if name.contains('/') && !request.is_null() && request != limit {
-                let why = format!("must be equal to {name} limit of {}", limit.as_str().unwrap_or(""));
+                let why =
+                    format!("must be equal to {name} limit of {}", limit.as_str().unwrap_or(""));
                 let field = format!("spec.containers[{at}].resources.requests");
                 causes.push(Cause::invalid(field, &request.to_string(), &why));
             }
@@ -255,7 +277,8 @@ pub(crate) fn unreadable_time(resource: &Resource, value: &Value) -> Option<Stri
     if resource.kind != "Lease" {
         return None;
     }
-    let times = ["acquireTime", "renewTime"].iter().filter_map(|field| value["spec"][field].as_str());
+    let times =
+        ["acquireTime", "renewTime"].iter().filter_map(|field| value["spec"][field].as_str());
     let mut broken = times.filter(|time| !time.contains('.'));
     broken.next().map(|time| {
         format!(

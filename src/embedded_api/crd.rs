@@ -39,22 +39,33 @@ pub(crate) fn set_defaults(crd: &mut Value) {
     }
 }
 
+/// The status of a definition that was just stored.
+pub(crate) fn set_first_status(crd: &mut Value) {
+    if crd["status"]["conditions"].is_null() {
+        let stored = stored_versions(crd);
+        let status = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""},
+            "storedVersions": stored});
+        object::replace_part(crd, "status", Some(&status));
+    }
+}
+
+fn stored_versions(crd: &Value) -> Vec<Value> {
+    let versions = crd["spec"]["versions"].as_array().into_iter().flatten();
+    versions
+        .filter(|version| version["storage"] == true)
+        .map(|version| version["name"].clone())
+        .collect()
+}
+
 /// What `kubectl wait --for=condition=Established` and clients look at.
 pub(crate) fn set_status(crd: &mut Value, now: Timestamp) {
     let condition = |kind: &str, reason: &str, message: &str| {
         json!({"type": kind, "status": "True", "reason": reason, "message": message,
             "lastTransitionTime": object::time(now)})
     };
-    let versions = crd["spec"]["versions"].as_array();
-    let stored: Vec<_> = versions
-        .into_iter()
-        .flatten()
-        .filter(|version| version["storage"] == true)
-        .map(|version| version["name"].clone())
-        .collect();
     let status = json!({
         "acceptedNames": crd["spec"]["names"],
-        "storedVersions": stored,
+        "storedVersions": stored_versions(crd),
         "conditions": [
             condition("NamesAccepted", "NoConflicts", "no conflicts found"),
             condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),

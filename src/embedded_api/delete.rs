@@ -71,7 +71,8 @@ pub(crate) fn collection(change: &mut Change<'_>) -> Result<Reply, ApiError> {
     let options = Options::read(change)?;
     let query = &change.call.query;
     let resource = change.view.resource;
-    let selector = Selector::parse(resource, query.get("labelSelector"), query.get("fieldSelector"))?;
+    let selector =
+        Selector::parse(resource, query.get("labelSelector"), query.get("fieldSelector"))?;
     let namespace = change.call.target.object_namespace().map(str::to_owned);
     let first = (namespace.clone().unwrap_or_default(), String::new());
     let mut found = change.state.store.table(&resource.table).list(namespace.as_deref(), &first);
@@ -83,7 +84,11 @@ pub(crate) fn collection(change: &mut Change<'_>) -> Result<Reply, ApiError> {
     Ok(Reply::bytes(change.view.list(change.call, &found, &metadata)))
 }
 
-fn check_preconditions(change: &Change<'_>, options: &Options, old: &Value) -> Result<(), ApiError> {
+fn check_preconditions(
+    change: &Change<'_>,
+    options: &Options,
+    old: &Value,
+) -> Result<(), ApiError> {
     let resource = change.view.resource;
     let refuse = |why: String| {
         let (kind, group) = (resource.qualified_kind(), &resource.group);
@@ -104,7 +109,11 @@ fn check_preconditions(change: &Change<'_>, options: &Options, old: &Value) -> R
 }
 
 /// Whether the object is gone, and how it last was.
-fn mark_or_remove(change: &mut Change<'_>, options: &Options, old: Value) -> Result<(bool, Value), ApiError> {
+fn mark_or_remove(
+    change: &mut Change<'_>,
+    options: &Options,
+    old: Value,
+) -> Result<(bool, Value), ApiError> {
     let grace_s = grace(change, options, &old);
     let is_held = !object::finalizers(&old).is_empty();
     let is_marked = !object::meta(&old, "deletionTimestamp").is_empty();
@@ -130,7 +139,8 @@ fn mark_or_remove(change: &mut Change<'_>, options: &Options, old: Value) -> Res
 fn grace(change: &Change<'_>, options: &Options, old: &Value) -> i64 {
     let is_on_node = old["spec"]["nodeName"].is_string();
     let has_ended = matches!(old["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    if change.view.resource.table != "pods" || !is_on_node || has_ended || !change.api.graceful_pods {
+    if change.view.resource.table != "pods" || !is_on_node || has_ended || !change.api.graceful_pods
+    {
         return 0;
     }
     let own = old["spec"]["terminationGracePeriodSeconds"].as_i64();

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const VERBS: [&str; 8] =
     ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// In the order of the part of the server that serves custom resources.
+const CUSTOM_VERBS: [&str; 8] =
+    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 const SUB_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// `/version`.
@@ -49,12 +52,19 @@ pub(crate) fn answer(registry: &Registry, path: &str, accept: &str) -> Option<Re
     match parts.as_slice() {
         ["api"] if is_aggregated => Some(aggregated(&groups, |group| group.is_empty())),
         ["apis"] if is_aggregated => Some(aggregated(&groups, |group| !group.is_empty())),
-        ["api"] => Some(Reply::json(200, json!({"kind": "APIVersions", "versions": ["v1"],
-            "serverAddressByClientCIDRs": []}))),
+        ["api"] => Some(Reply::json(
+            200,
+            json!({"kind": "APIVersions", "versions": ["v1"],
+            "serverAddressByClientCIDRs": []}),
+        )),
         ["apis"] => {
             let named = groups.iter().filter(|(group, _)| !group.is_empty());
-            let all: Vec<_> = named.map(|(group, versions)| group_document(group, versions)).collect();
-            Some(Reply::json(200, json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": all})))
+            let all: Vec<_> =
+                named.map(|(group, versions)| group_document(group, versions)).collect();
+            Some(Reply::json(
+                200,
+                json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": all}),
+            ))
         }
         ["api", version] => resource_list(&groups, "", version),
         ["apis", group] => {
@@ -69,9 +79,7 @@ pub(crate) fn answer(registry: &Registry, path: &str, accept: &str) -> Option<Re
 }
 
 fn group_document<T>(group: &str, versions: &[(&str, T)]) -> Value {
-    let of = |(version, _): &(&str, T)| {
-        json!({"groupVersion": api_version(group, version), "version": version})
-    };
+    let of = |(version, _): &(&str, T)| json!({"groupVersion": api_version(group, version), "version": version});
     let versions: Vec<_> = versions.iter().map(of).collect();
     json!({"name": group, "versions": versions, "preferredVersion": versions.first()})
 }
@@ -81,7 +89,7 @@ fn resource_list(groups: &Groups<'_>, group: &str, version: &str) -> Option<Repl
     let mut resources = Vec::new();
     for (resource, version) in served {
         let mut entry = json!({"name": resource.plural, "singularName": resource.singular,
-            "namespaced": resource.namespaced, "kind": resource.kind, "verbs": VERBS});
+            "namespaced": resource.namespaced, "kind": resource.kind, "verbs": verbs(resource)});
         add_names(&mut entry, resource);
         resources.push(entry);
         for sub in subresources(resource, version) {
@@ -95,8 +103,15 @@ fn resource_list(groups: &Groups<'_>, group: &str, version: &str) -> Option<Repl
             resources.push(entry);
         }
     }
-    Some(Reply::json(200, json!({"kind": "APIResourceList", "apiVersion": "v1",
-        "groupVersion": api_version(group, version), "resources": resources})))
+    Some(Reply::json(
+        200,
+        json!({"kind": "APIResourceList", "apiVersion": "v1",
+        "groupVersion": api_version(group, version), "resources": resources}),
+    ))
+}
+
+fn verbs(resource: &Resource) -> [&'static str; 8] {
+    if resource.is_custom { CUSTOM_VERBS } else { VERBS }
 }
 
 fn add_names(entry: &mut Value, resource: &Resource) {
@@ -123,7 +138,12 @@ fn subresources<'a>(resource: &'a Resource, version: &Version) -> Vec<Subresourc
         all.push(Subresource { name: "status", group: "", kind, verbs: &SUB_VERBS });
     }
     if version.scale.is_some() {
-        all.push(Subresource { name: "scale", group: "autoscaling", kind: "Scale", verbs: &SUB_VERBS });
+        all.push(Subresource {
+            name: "scale",
+            group: "autoscaling",
+            kind: "Scale",
+            verbs: &SUB_VERBS,
+        });
     }
     if resource.table == "pods" {
         all.push(Subresource { name: "binding", group: "", kind: "Binding", verbs: &["create"] });
@@ -152,7 +172,7 @@ fn aggregated_resource(resource: &Resource, version: &Version) -> Value {
     let kind = json!({"group": resource.group, "version": version.name, "kind": resource.kind});
     let scope = if resource.namespaced { "Namespaced" } else { "Cluster" };
     let mut entry = json!({"resource": resource.plural, "responseKind": kind, "scope": scope,
-        "singularResource": resource.singular, "verbs": VERBS});
+        "singularResource": resource.singular, "verbs": verbs(resource)});
     add_names(&mut entry, resource);
     let of = |sub: Subresource<'_>| {
         let kind = if sub.group.is_empty() {

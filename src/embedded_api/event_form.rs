@@ -30,7 +30,9 @@ pub(crate) fn to_new(event: Value) -> Value {
     if let Some(map) = event.as_object_mut() {
         fill(map, &always, &Value::Null);
         fill(map, &["deprecatedSource"], &json!({}));
-        map.retain(|key, value| key != "reportingController" && key != "reportingInstance" || value != "");
+        map.retain(|key, value| {
+            key != "reportingController" && key != "reportingInstance" || value != ""
+        });
     }
     event
 }

@@ -1,9 +1,9 @@
 //! From HTTP to the parts that know the answer, and back.
 
 use super::{
-    Api, discovery, openapi, read,
+    Api, discovery,
     faults::{Verdict, WriteInfo},
-    lock,
+    lock, openapi, read,
     request::{Call, Target, Verb},
     resources::Resource,
     review,
@@ -61,12 +61,17 @@ impl Reply {
     }
 
     fn error(error: &ApiError) -> Self {
-        if error.plain { Self::text(error.code, error.message()) } else { Self::json(error.code, error.body()) }
+        if error.plain {
+            Self::text(error.code, error.message())
+        } else {
+            Self::json(error.code, error.body())
+        }
     }
 
     fn response(self) -> Response {
         let mut response = Response::new(self.body);
-        *response.status_mut() = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         for warning in self.warnings {
@@ -138,7 +143,9 @@ fn about_the_server(api: &Api, parts: &Parts, path: &str) -> Option<Reply> {
         "healthz" | "readyz" | "livez" => Some(Reply::text(200, "ok")),
         "version" => Some(Reply::json(200, discovery::version())),
         "openapi/v2" => Some(Reply::error(&ApiError::page_not_found())),
-        "openapi/v3" => Some(Reply::json(200, openapi::index(&state.registry, state.store.revision))),
+        "openapi/v3" => {
+            Some(Reply::json(200, openapi::index(&state.registry, state.store.revision)))
+        }
         _ => match trimmed.strip_prefix("openapi/v3/") {
             Some(group_version) => {
                 let document = openapi::document(&state.registry, group_version);
@@ -152,7 +159,11 @@ fn about_the_server(api: &Api, parts: &Parts, path: &str) -> Option<Reply> {
     }
 }
 
-fn on_resource(api: &Arc<Api>, call: Call, resource: &Arc<Resource>) -> Result<Option<Reply>, ApiError> {
+fn on_resource(
+    api: &Arc<Api>,
+    call: Call,
+    resource: &Arc<Resource>,
+) -> Result<Option<Reply>, ApiError> {
     let version = resource.version(&call.target.version).ok_or_else(ApiError::page_not_found)?;
     let is_in_place = resource.namespaced == call.target.object_namespace().is_some();
     let spans_namespaces = matches!(call.verb, Verb::List | Verb::Watch);

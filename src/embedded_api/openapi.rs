@@ -44,11 +44,17 @@ pub(crate) fn document(registry: &Registry, group_version: &str) -> Option<Value
         "paths": paths, "components": {"schemas": schemas}}))
 }
 
-fn add(paths: &mut Map<String, Value>, schemas: &mut Map<String, Value>, resource: &Resource, version: &Version) {
+fn add(
+    paths: &mut Map<String, Value>,
+    schemas: &mut Map<String, Value>,
+    resource: &Resource,
+    version: &Version,
+) {
     let gvk = json!({"group": resource.group, "version": version.name, "kind": resource.kind});
     let reversed: Vec<_> = resource.group.split('.').rev().collect();
     let name = format!("{}.{}.{}", reversed.join("."), version.name, resource.kind);
-    let content = json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{name}")}}});
+    let content =
+        json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{name}")}}});
     let query = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
     let parameters = [query("dryRun"), query("fieldManager"), query("fieldValidation")];
     let operation = |action: &str| {

@@ -8,7 +8,8 @@ pub(crate) fn bind(change: &mut Change<'_>) -> Result<Reply, ApiError> {
     let binding = change.body()?;
     let mut pod = change.current()?;
     let name = change.name().to_owned();
-    let refuse = |why: String| Err(ApiError::conflict("pods/binding", "", "pods/binding", &name, &why));
+    let refuse =
+        |why: String| Err(ApiError::conflict("pods/binding", "", "pods/binding", &name, &why));
     if let Some(node) = pod["spec"]["nodeName"].as_str() {
         return refuse(format!("pod {name} is already assigned to node {node:?}"));
     }
@@ -22,21 +23,31 @@ pub(crate) fn bind(change: &mut Change<'_>) -> Result<Reply, ApiError> {
     object::set_at(&mut pod, "spec.nodeName", node.into());
     let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null,
         "lastTransitionTime": object::time(change.view.now)});
-    let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    let others = conditions.into_iter().filter(|old| old["type"] != "PodScheduled");
-    let conditions: Value = others.chain([condition]).collect();
-    object::set_at(&mut pod, "status.conditions", conditions);
+    set_condition(&mut pod, condition);
     change.put(&mut pod)?;
     Ok(Reply::json(201, status::created()))
+}
+
+/// Sets the one condition of its type, as the last.
+fn set_condition(pod: &mut Value, condition: Value) {
+    let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let others = conditions.into_iter().filter(|old| old["type"] != condition["type"]);
+    let conditions: Value = others.chain([condition.clone()]).collect();
+    object::set_at(pod, "status.conditions", conditions);
 }
 
 /// POST of an Eviction: a delete with the grace period of the pod; disruption budgets are not looked at.
 pub(crate) fn evict(change: &mut Change<'_>) -> Result<Reply, ApiError> {
     let eviction = change.body()?;
-    change.current()?;
+    let mut pod = change.current()?;
     let options = &eviction["deleteOptions"];
     let is_rehearsal = options["dryRun"].as_array().is_some_and(|all| all.contains(&json!("All")));
     if !is_rehearsal && !change.call.is_dry_run() {
+        let condition = json!({"type": "DisruptionTarget", "status": "True", "lastProbeTime": null,
+            "lastTransitionTime": object::time(change.view.now), "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting"});
+        set_condition(&mut pod, condition);
+        change.put(&mut pod)?;
         delete::evict(change, options)?;
     }
     Ok(Reply::json(201, status::created()))

@@ -1,8 +1,9 @@
 //! GET and lists: resourceVersion semantics, pages (API concepts, "Retrieving large results sets in chunks").
 
 use super::{
-    Api, Reply, lock,
+    Api, Reply,
     history::Forgotten,
+    lock,
     request::Call,
     resources::Resource,
     selectors::Selector,
@@ -32,8 +33,11 @@ struct Start {
 
 /// GET of many objects.
 pub(crate) fn list(api: &Api, call: &Call, view: &View<'_>) -> Result<Reply, ApiError> {
-    let selector =
-        Selector::parse(view.resource, call.query.get("labelSelector"), call.query.get("fieldSelector"))?;
+    let selector = Selector::parse(
+        view.resource,
+        call.query.get("labelSelector"),
+        call.query.get("fieldSelector"),
+    )?;
     let namespace = call.target.object_namespace();
     let (found, revision) = find(api, call, view.resource, namespace)?;
     let (mut found, is_cut_short) = (found, call.query.get("resourceVersion") == "0");

@@ -281,8 +281,14 @@ mod tests {
         let form = |text: &str| Accept::parse(text).ok();
         let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
         assert_eq!(form(kubectl), Some(Accept::Table));
-        assert_eq!(form("application/vnd.kubernetes.protobuf,application/json"), Some(Accept::Json));
+        assert_eq!(
+            form("application/vnd.kubernetes.protobuf,application/json"),
+            Some(Accept::Json)
+        );
         assert_eq!(form("text/html"), None);
-        assert_eq!(form("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"), Some(Accept::Metadata));
+        assert_eq!(
+            form("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
+            Some(Accept::Metadata)
+        );
     }
 }

@@ -96,7 +96,9 @@ impl Resource {
         }
         let path = match (self.group.as_str(), asked.split_once('.')) {
             ("events.k8s.io", Some(("regarding", part))) => format!("involvedObject.{part}"),
-            ("events.k8s.io", None) if asked == "reportingController" => "reportingComponent".into(),
+            ("events.k8s.io", None) if asked == "reportingController" => {
+                "reportingComponent".into()
+            }
             _ => asked.to_owned(),
         };
         self.selectable.contains(&path).then_some(path)
@@ -119,7 +121,8 @@ impl Resource {
 
     /// A PUT without resourceVersion replaces whatever is there.
     pub(crate) fn allows_blind_update(&self) -> bool {
-        !self.is_custom && !matches!(self.plural.as_str(), "leases" | "resourceslices")
+        !self.is_custom
+            && !matches!(self.plural.as_str(), "leases" | "resourceslices")
             && self.plural != "customresourcedefinitions"
     }
 }
@@ -141,7 +144,9 @@ pub(crate) struct Registry {
 impl Registry {
     pub(crate) fn with_built_ins() -> Self {
         let built_in = BUILT_INS.iter().map(BuiltIn::resource);
-        Self { by_name: built_in.map(|r| ((r.group.clone(), r.plural.clone()), Arc::new(r))).collect() }
+        Self {
+            by_name: built_in.map(|r| ((r.group.clone(), r.plural.clone()), Arc::new(r))).collect(),
+        }
     }
 
     pub(crate) fn get(&self, group: &str, plural: &str) -> Option<Arc<Resource>> {

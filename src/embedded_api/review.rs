@@ -2,8 +2,8 @@
 
 use super::{
     Api,
-    request::{Call, Target, Verb},
     http::Reply,
+    request::{Call, Target, Verb},
     status::ApiError,
 };
 use serde_json::{Value, json};
@@ -30,7 +30,8 @@ pub(crate) fn answer(api: &Api, call: &Call) -> Result<Option<Reply>, ApiError> 
         name: filled("name"),
         subresource: filled("subresource"),
     };
-    let allowed = verb(&text("verb")).is_none_or(|verb| api.auth.check(&call.user, verb, &about).is_ok());
+    let allowed =
+        verb(&text("verb")).is_none_or(|verb| api.auth.check(&call.user, verb, &about).is_ok());
     let answer = json!({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
         "metadata": {}, "spec": review["spec"], "status": {"allowed": allowed}});
     Ok(Some(Reply::json(201, answer)))

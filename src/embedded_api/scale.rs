@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 pub(crate) fn of(stored: &Value, paths: &ScalePaths) -> Value {
     let number = |path: &str| object::at(stored, path).and_then(Value::as_i64).unwrap_or(0);
     let fields = ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"];
-    let kept = fields.into_iter().filter_map(|field| {
-        Some((field.to_owned(), stored["metadata"].get(field)?.clone()))
-    });
+    let kept = fields
+        .into_iter()
+        .filter_map(|field| Some((field.to_owned(), stored["metadata"].get(field)?.clone())));
     let metadata: serde_json::Map<String, Value> = kept.collect();
     let mut scale = json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
         "spec": {}, "status": {"replicas": number(&paths.status)}});
@@ -44,6 +44,12 @@ pub(crate) fn write(change: &mut Change<'_>) -> Result<Reply, ApiError> {
     };
     let replicas = replicas(change, &wanted)?;
     let mut new = old.clone();
+    if let Some(schema) =
+        change.view.version.schema.as_ref().filter(|_| !change.view.is_stored_version())
+    {
+        // The object goes through the version of the request, which need not know all of it.
+        schema.prune(&mut new);
+    }
     object::set_at(&mut new, &paths.spec, replicas.into());
     let revision = object::meta(&wanted, "resourceVersion");
     object::set_meta(&mut new, "resourceVersion", revision.into());
@@ -62,13 +68,20 @@ fn replicas(change: &Change<'_>, scale: &Value) -> Result<i64, ApiError> {
                 Value::Bool(_) => "bool",
                 _ => "object",
             };
-            return Err(ApiError::undecodable_patch(scale, &format!(
-                "json: cannot unmarshal {found} into Go struct field ScaleSpec.spec.replicas of type int32"
-            )));
+            return Err(ApiError::undecodable_patch(
+                scale,
+                &format!(
+                    "json: cannot unmarshal {found} into Go struct field ScaleSpec.spec.replicas of type int32"
+                ),
+            ));
         }
     };
     if wanted < 0 {
-        let cause = Cause::invalid(".spec.replicas", &wanted.to_string(), "should be a non-negative integer");
+        let cause = Cause::invalid(
+            ".spec.replicas",
+            &wanted.to_string(),
+            "should be a non-negative integer",
+        );
         return Err(ApiError::invalid(change.view.resource, change.name(), &[cause]));
     }
     Ok(wanted)
@@ -101,7 +114,9 @@ fn apply(change: &Change<'_>, old: &Value, paths: &ScalePaths) -> Result<Reply, 
 
 /// What is wrong with the numbers that the scale reads, before the remark that rules were not checked.
 pub(crate) fn add_causes(paths: &ScalePaths, value: &Value, causes: &mut Vec<Cause>) {
-    let Some(found) = object::at(value, &paths.spec).filter(|found| !found.is_i64()) else { return };
+    let Some(found) = object::at(value, &paths.spec).filter(|found| !found.is_i64()) else {
+        return;
+    };
     let (path, kind) = (&paths.spec, if found.is_string() { "string" } else { "float64" });
     let printed = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
     let why = format!("{path} accessor error: {printed} is of the type {kind}, expected int64");

@@ -134,7 +134,18 @@ mod tests {
                 test.holds(value(&labels, &name))
             })
         };
-        for text in ["", "a=1", "a==1,b=x", "a!=2", "c!=1", "a in (2, 1)", "b notin (y,z)", "a", "!c", "a>0,a<2"] {
+        for text in [
+            "",
+            "a=1",
+            "a==1,b=x",
+            "a!=2",
+            "c!=1",
+            "a in (2, 1)",
+            "b notin (y,z)",
+            "a",
+            "!c",
+            "a>0,a<2",
+        ] {
             assert!(holds(text), "{text}");
         }
         for text in ["a=2", "a!=1", "b in (y)", "b notin (x,y)", "c", "!a", "a>1", "a=1,b=y"] {

@@ -167,7 +167,11 @@ impl ApiError {
     }
 
     pub(crate) fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
-        Self::invalid_object(&resource.qualified_kind(), &resource.group, &resource.kind, name, causes)
+        // Events of both groups are validated as the older kind.
+        let is_event = resource.table == "events";
+        let group = if is_event { "" } else { &resource.group };
+        let what = if is_event { resource.kind.clone() } else { resource.qualified_kind() };
+        Self::invalid_object(&what, group, &resource.kind, name, causes)
     }
 
     /// `what` is what stands in the message, `kind` what stands in the details.
@@ -178,7 +182,9 @@ impl ApiError {
         name: &str,
         causes: &[Cause],
     ) -> Self {
-        let all: Vec<_> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        let mut all: Vec<_> =
+            causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        all.dedup();
         let why = match all.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -222,7 +228,8 @@ impl ApiError {
     /// A resourceVersion of the future.
     pub(crate) fn too_large_version(asked: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
-        let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+        let cause =
+            json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
         let error = Self::new(504, "Timeout", message)
             .with(json!({"causes": [cause], "retryAfterSeconds": 1}));
         Self { retry_after: Some(1), ..error }

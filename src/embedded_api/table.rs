@@ -111,7 +111,8 @@ fn definitions(view: &View<'_>) -> Vec<Value> {
         definitions.extend(view.version.columns.iter().map(of));
     } else {
         let heads = heads(&view.resource.kind).iter();
-        definitions.extend(heads.map(|(name, kind, priority)| definition(name, kind, "", "", *priority)));
+        definitions
+            .extend(heads.map(|(name, kind, priority)| definition(name, kind, "", "", *priority)));
     }
     definitions
 }

@@ -23,12 +23,17 @@ impl View<'_> {
         self.resource.api_version(&self.version.name)
     }
 
+    pub(crate) fn is_stored_version(&self) -> bool {
+        self.resource.storage_version == self.version.name
+    }
+
     /// From the storage version to the one asked for.
     pub(crate) fn present(&self, mut stored: Value) -> Value {
-        let is_stored = self.resource.storage_version == self.version.name;
         match (self.version.form, &self.version.schema) {
             (Form::NewEvent, _) => stored = event_form::to_new(stored),
-            (Form::Same, Some(schema)) if !is_stored => drop(schema.prune(&mut stored)),
+            (Form::Same, Some(schema)) if !self.is_stored_version() => {
+                drop(schema.prune(&mut stored))
+            }
             (Form::Same, _) => {}
         }
         object::set_type(&mut stored, &self.api_version(), &self.resource.kind);
@@ -49,9 +54,14 @@ impl View<'_> {
         match call.accept {
             Accept::Json => object,
             Accept::Metadata => metadata_only(&object),
-            Accept::Table => table::of(self, call, std::slice::from_ref(&object), &json!({
-                "resourceVersion": object::meta(&object, "resourceVersion"),
-            })),
+            Accept::Table => table::of(
+                self,
+                call,
+                std::slice::from_ref(&object),
+                &json!({
+                    "resourceVersion": object::meta(&object, "resourceVersion"),
+                }),
+            ),
         }
     }
 
@@ -75,9 +85,10 @@ impl View<'_> {
     /// Joins the stored bytes where they are what the client wants.
     fn plain_list(&self, found: &Found, metadata: &Value) -> Vec<u8> {
         let (kind, api_version) = (json!(self.resource.list_kind), json!(self.api_version()));
-        let mut list =
-            format!("{{\"kind\":{kind},\"apiVersion\":{api_version},\"metadata\":{metadata},\"items\":[")
-                .into_bytes();
+        let mut list = format!(
+            "{{\"kind\":{kind},\"apiVersion\":{api_version},\"metadata\":{metadata},\"items\":["
+        )
+        .into_bytes();
         for (at, (_, stored)) in found.iter().enumerate() {
             if at > 0 {
                 list.push(b',');
@@ -89,9 +100,7 @@ impl View<'_> {
     }
 
     fn add_item(&self, list: &mut Vec<u8>, stored: &Stored) {
-        let is_as_stored =
-            self.resource.storage_version == self.version.name && self.version.form == Form::Same;
-        if !is_as_stored {
+        if !self.is_stored_version() || self.version.form != Form::Same {
             list.extend_from_slice(self.present(stored.value()).to_string().as_bytes());
             return;
         }
@@ -103,7 +112,13 @@ impl View<'_> {
                 list.push(b'{');
                 list.extend_from_slice(rest);
             }
-            _ => list.extend_from_slice(&stored.json),
+            _ if self.resource.is_custom => list.extend_from_slice(&stored.json),
+            _ => {
+                let mut item = stored.value();
+                object::replace_part(&mut item, "apiVersion", None);
+                object::replace_part(&mut item, "kind", None);
+                list.extend_from_slice(item.to_string().as_bytes());
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Watches: one JSON document a line and change (API concepts, "Efficient detection of changes").
 
 use super::{
-    Api, Reply, lock,
+    Api, Reply,
     history::{Event, Forgotten},
-    object,
+    lock, object,
     request::{Accept, Call},
     resources::{Resource, Version},
     selectors::Selector,
@@ -111,7 +111,13 @@ fn check_options(call: &Call, initial: bool) -> Result<(), ApiError> {
     }
     let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
     let cause = Cause::forbidden("resourceVersionMatch", why);
-    Err(ApiError::invalid_object("ListOptions.meta.k8s.io", "meta.k8s.io", "ListOptions", "", &[cause]))
+    Err(ApiError::invalid_object(
+        "ListOptions.meta.k8s.io",
+        "meta.k8s.io",
+        "ListOptions",
+        "",
+        &[cause],
+    ))
 }
 
 fn line(kind: &str, object: &Value) -> String {
@@ -128,7 +134,7 @@ impl Watch {
         let mut lines = String::new();
         for (key, stored) in found {
             if self.selector.matches(key, stored) {
-                lines += &self.object_line("ADDED", stored);
+                lines += &self.object_line("ADDED", stored.value());
             }
         }
         if with_mark && self.call.query.is_set("allowWatchBookmarks") {
@@ -181,16 +187,18 @@ impl Watch {
         self.seen = self.seen.max(current);
         let mut lines = String::new();
         for event in &events {
-            if let Some((kind, stored)) = self.as_seen(event) {
+            if let Some((kind, mut object)) = self.as_seen(event) {
                 self.told = event.revision;
-                lines += &self.object_line(kind, stored);
+                object::set_meta(&mut object, "resourceVersion", event.revision.to_string().into());
+                lines += &self.object_line(kind, object);
             }
         }
         lines
     }
 
-    /// An object that leaves the selection is deleted for this client, one that enters it is new.
-    fn as_seen<'a>(&self, event: &'a Event) -> Option<(&'static str, &'a Stored)> {
+    /// An object that enters the selection is new for this client; one that leaves it is deleted, as it last
+    /// was inside.
+    fn as_seen(&self, event: &Event) -> Option<(&'static str, Value)> {
         let is_inside = |key: &Key| self.namespace.as_ref().is_none_or(|name| key.0 == *name);
         if !is_inside(&event.key) {
             return None;
@@ -198,24 +206,24 @@ impl Watch {
         let selected = |stored: &Arc<Stored>| self.selector.matches(&event.key, stored);
         let was = event.previous.as_ref().is_some_and(selected);
         let is = !event.deleted && selected(&event.object);
-        let kind = match (was, is) {
-            (false, true) => "ADDED",
-            (true, true) => "MODIFIED",
-            (true, false) => "DELETED",
-            (false, false) => return None,
-        };
-        Some((kind, &event.object))
+        match (was, is) {
+            (false, true) => Some(("ADDED", event.object.value())),
+            (true, true) => Some(("MODIFIED", event.object.value())),
+            (true, false) if event.deleted => Some(("DELETED", event.object.value())),
+            (true, false) => Some(("DELETED", event.previous.as_ref()?.value())),
+            (false, false) => None,
+        }
     }
 
     fn view(&self) -> View<'_> {
         View { resource: &self.resource, version: &self.version, now: self.api.now() }
     }
 
-    fn object_line(&mut self, kind: &str, stored: &Stored) -> String {
+    fn object_line(&mut self, kind: &str, stored: Value) -> String {
         let is_first = !self.has_sent_table;
         self.has_sent_table = true;
         let view = self.view();
-        let object = view.present(stored.value());
+        let object = view.present(stored);
         let object = match self.call.accept {
             Accept::Json => object,
             Accept::Metadata => metadata_only(&object),

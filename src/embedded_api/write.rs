@@ -37,7 +37,11 @@ pub(crate) fn write(api: &Arc<Api>, call: &Call, view: &View<'_>) -> Result<Repl
 }
 
 /// GET of a subresource.
-pub(crate) fn read_subresource(api: &Arc<Api>, call: &Call, view: &View<'_>) -> Result<Reply, ApiError> {
+pub(crate) fn read_subresource(
+    api: &Arc<Api>,
+    call: &Call,
+    view: &View<'_>,
+) -> Result<Reply, ApiError> {
     let mut state = lock(&api.state);
     let change = Change { api, call, view, state: &mut state, warnings: Vec::new() };
     let stored = change.current()?;
@@ -84,8 +88,10 @@ impl Change<'_> {
 
     /// The body of a POST or PUT.
     pub(crate) fn body(&self) -> Result<Value, ApiError> {
-        if !matches!(self.call.content_type.as_str(), "" | "application/json" | "application/yaml") {
-            let accepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+        if !matches!(self.call.content_type.as_str(), "" | "application/json" | "application/yaml")
+        {
+            let accepted =
+                "application/json, application/yaml, application/vnd.kubernetes.protobuf";
             return Err(ApiError::unsupported_media_type(accepted));
         }
         patch::read_document(&self.call.body, &self.call.content_type).map_err(|why| {
@@ -136,7 +142,11 @@ impl Change<'_> {
     }
 
     /// Removes unknown fields, and warns of them or refuses as `fieldValidation` says.
-    fn prune(&mut self, body: &mut Value, refuse: impl Fn(&Self, &str) -> ApiError) -> Result<(), ApiError> {
+    fn prune(
+        &mut self,
+        body: &mut Value,
+        refuse: impl Fn(&Self, &str) -> ApiError,
+    ) -> Result<(), ApiError> {
         let unknown = match &self.view.version.schema {
             Some(schema) => schema.prune(body),
             None => prune_top_level(&self.view.resource.top_level, body),
@@ -162,7 +172,9 @@ impl Change<'_> {
         self.check_identity(&mut body)?;
         self.prune(&mut body, Self::refuse_undecodable)?;
         if !object::meta(&body, "resourceVersion").is_empty() {
-            return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
+            return Err(ApiError::internal(
+                "resourceVersion should not be set on objects to be created",
+            ));
         }
         let mut new = self.view.store(body);
         object::remove_meta(&mut new, "managedFields");
@@ -185,7 +197,10 @@ impl Change<'_> {
         }
         if object::meta(new, "name").is_empty() {
             let why = "name or generateName is required";
-            let cause = Cause { message: format!("Required value: {why}"), ..Cause::required("metadata.name") };
+            let cause = Cause {
+                message: format!("Required value: {why}"),
+                ..Cause::required("metadata.name")
+            };
             return Err(ApiError::invalid(resource, "", &[cause]));
         }
         let key = object::key(new);
@@ -250,7 +265,8 @@ impl Change<'_> {
 
     fn validate(&self, new: &Value, old: Option<&Value>) -> Result<(), ApiError> {
         let resource = self.view.resource;
-        let mut causes = if old.is_none() { builtin::name_causes(resource, new) } else { Vec::new() };
+        let mut causes =
+            if old.is_none() { builtin::name_causes(resource, new) } else { Vec::new() };
         if causes.is_empty() {
             causes = builtin::causes(resource, self.view.version, new, old);
         }
@@ -272,15 +288,21 @@ impl Change<'_> {
     /// Stores an object, and lets a CRD take effect.
     pub(crate) fn put(&mut self, new: &mut Value) -> Result<(), ApiError> {
         let resource = self.view.resource;
-        if resource.table == CRDS {
-            crd::set_status(new, self.view.now);
-            let defined = crd::resource(new).map_err(|causes| {
-                ApiError::invalid(resource, object::meta(new, "name"), &causes)
-            })?;
-            self.state.registry.add(defined);
-        }
         let fields = resource.fields(new);
-        self.state.store.put(&resource.table, object::key(new), new, fields);
+        if resource.table != CRDS {
+            self.state.store.put(&resource.table, object::key(new), new, fields);
+            return Ok(());
+        }
+        let defined = crd::resource(new);
+        let defined = defined
+            .map_err(|causes| ApiError::invalid(resource, object::meta(new, "name"), &causes))?;
+        self.state.registry.add(defined);
+        // First without a status; accepting the names is a change of its own.
+        crd::set_first_status(new);
+        self.state.store.put(CRDS, object::key(new), new, fields.clone());
+        let mut accepted = new.clone();
+        crd::set_status(&mut accepted, self.view.now);
+        self.state.store.put(CRDS, object::key(new), &mut accepted, fields);
         Ok(())
     }
 
@@ -292,9 +314,16 @@ impl Change<'_> {
         let old = self.current()?;
         let asked = object::meta(&body, "resourceVersion");
         if asked.is_empty() && !resource.allows_blind_update() {
-            let cause = Cause::invalid("metadata.resourceVersion", "0", "must be specified for an update");
+            let cause =
+                Cause::invalid("metadata.resourceVersion", "0", "must be specified for an update");
             let (name, on) = (self.name(), resource.qualified());
-            return Err(ApiError::invalid_object(&on, &resource.group, &resource.plural, name, &[cause]));
+            return Err(ApiError::invalid_object(
+                &on,
+                &resource.group,
+                &resource.plural,
+                name,
+                &[cause],
+            ));
         }
         let new = self.view.store(body);
         let stored = self.replace(&old, new, managed::updated)?;
@@ -386,7 +415,8 @@ impl Change<'_> {
             return Ok(());
         }
         let before = object::finalizers(old);
-        let added: Vec<_> = object::finalizers(new).into_iter().filter(|f| !before.contains(f)).collect();
+        let added: Vec<_> =
+            object::finalizers(new).into_iter().filter(|f| !before.contains(f)).collect();
         if added.is_empty() {
             return Ok(());
         }
@@ -397,7 +427,9 @@ impl Change<'_> {
             printed.join(", ")
         );
         let cause = Cause::forbidden("metadata.finalizers", &why);
-        Err(ApiError::invalid(self.view.resource, object::meta(old, "name"), &[cause]))
+        // Metadata of custom resources is validated twice.
+        let causes = vec![cause; if self.view.resource.is_custom { 2 } else { 1 }];
+        Err(ApiError::invalid(self.view.resource, object::meta(old, "name"), &causes))
     }
 }
 

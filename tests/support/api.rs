@@ -35,7 +35,13 @@ impl Answer {
 }
 
 /// Sends one request on a connection of its own.
-pub async fn send(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub async fn send(
+    url: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let host = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).await.unwrap();
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
@@ -59,7 +65,9 @@ fn parse(raw: &[u8]) -> Answer {
     let mut lines = head.lines();
     let first = lines.next().unwrap_or_default();
     let status = first.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-    let pair = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+    let pair = |line: &str| {
+        line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+    };
     let headers: BTreeMap<_, _> = lines.filter_map(pair).collect();
     let rest = raw.get(end + 4..).unwrap_or_default();
     let is_chunked = headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked");
@@ -70,7 +78,9 @@ fn parse(raw: &[u8]) -> Answer {
 fn dechunk(mut rest: &[u8]) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {
-        let Some(end) = rest.windows(2).position(|two| two == b"\r\n") else { return (body, false) };
+        let Some(end) = rest.windows(2).position(|two| two == b"\r\n") else {
+            return (body, false);
+        };
         let size = usize::from_str_radix(&String::from_utf8_lossy(&rest[..end]), 16).unwrap();
         if size == 0 {
             return (body, true);

@@ -55,7 +55,8 @@ impl Rules {
 
     fn add(&mut self, expression: &str) -> Result<(), String> {
         let program = self.env.compile(expression);
-        let program = program.map_err(|error| format!("compilation of {expression:?} failed: {error}"))?;
+        let program =
+            program.map_err(|error| format!("compilation of {expression:?} failed: {error}"))?;
         self.programs.insert(expression.to_owned(), program);
         Ok(())
     }

@@ -1,11 +1,7 @@
 //! Structural schemas of CRDs: what fields there are, what they are when left out, how lists merge
 //! (CRD reference, "Structural schemas", "Field pruning", "Defaulting").
 
-use super::{
-    super::status::Cause,
-    cel::Rules,
-    validate,
-};
+use super::{super::status::Cause, cel::Rules, validate};
 use serde_json::{Map, Value};
 
 /// The schema of one version with its rules, compiled.
@@ -70,7 +66,13 @@ fn is_type_or_metadata(key: &str) -> bool {
     matches!(key, "apiVersion" | "kind" | "metadata")
 }
 
-fn prune(schema: &Value, value: &mut Value, path: &str, is_object: bool, unknown: &mut Vec<String>) {
+fn prune(
+    schema: &Value,
+    value: &mut Value,
+    path: &str,
+    is_object: bool,
+    unknown: &mut Vec<String>,
+) {
     match value {
         Value::Object(map) => {
             let has_type = is_object || is_set(schema, "x-kubernetes-embedded-resource");
@@ -114,7 +116,8 @@ fn set_defaults(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (key, known) in schema["properties"].as_object().into_iter().flatten() {
-                let is_absent = map.get(key).is_none_or(|v| v.is_null() && !is_set(known, "nullable"));
+                let is_absent =
+                    map.get(key).is_none_or(|v| v.is_null() && !is_set(known, "nullable"));
                 if let Some(default) = known.get("default").filter(|_| is_absent) {
                     map.insert(key.clone(), default.clone());
                 }
@@ -125,7 +128,9 @@ fn set_defaults(schema: &Value, value: &mut Value) {
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| set_defaults(&schema["items"], item)),
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| set_defaults(&schema["items"], item))
+        }
         _ => {}
     }
 }

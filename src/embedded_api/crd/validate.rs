@@ -184,7 +184,8 @@ fn check_combined(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Ca
         check(schema, value, path, &mut inner);
         inner.is_empty()
     };
-    let branches = |name: &str| schema[name].as_array().map(|all| all.iter().filter(|s| holds(s)).count());
+    let branches =
+        |name: &str| schema[name].as_array().map(|all| all.iter().filter(|s| holds(s)).count());
     let mut failed = |how: &str| {
         let why = format!("{path:?} must validate {how}");
         causes.push(Cause::invalid(path, &value.to_string(), &why));

@@ -20,7 +20,13 @@ pub(crate) fn apply(change: &mut Change<'_>) -> Result<Reply, ApiError> {
         let message = format!("Required value: {why}");
         let cause = Cause { message, ..Cause::required("fieldManager") };
         let kind = "PatchOptions";
-        return Err(ApiError::invalid_object("PatchOptions.meta.k8s.io", "meta.k8s.io", kind, "", &[cause]));
+        return Err(ApiError::invalid_object(
+            "PatchOptions.meta.k8s.io",
+            "meta.k8s.io",
+            kind,
+            "",
+            &[cause],
+        ));
     }
     let mut wanted = read_document(&change.call.body, "application/yaml")
         .map_err(|why| ApiError::bad_request(format!("error decoding YAML: {why}")))?;
@@ -64,7 +70,12 @@ fn create(change: &mut Change<'_>, wanted: Value, own: &Entry) -> Result<Reply, 
     Ok(Reply::json(201, change.view.one(change.call, created)))
 }
 
-fn onto(change: &mut Change<'_>, old: &Value, wanted: &Value, own: &Entry) -> Result<Reply, ApiError> {
+fn onto(
+    change: &mut Change<'_>,
+    old: &Value,
+    wanted: &Value,
+    own: &Entry,
+) -> Result<Reply, ApiError> {
     let asked = object::meta(wanted, "resourceVersion");
     if !asked.is_empty() && asked != object::meta(old, "resourceVersion") {
         return Err(ApiError::modified(change.view.resource, change.name()));
@@ -136,7 +147,10 @@ fn refusal(conflicts: &[Conflict]) -> ApiError {
 fn take_over(entries: &mut [Entry], own: &Entry, conflicts: &[Conflict]) {
     for conflict in conflicts {
         let mut taken = Fields::default();
-        let last = conflict.path.iter().fold(&mut taken, |node, key| node.below.entry(key.clone()).or_default());
+        let last = conflict
+            .path
+            .iter()
+            .fold(&mut taken, |node, key| node.below.entry(key.clone()).or_default());
         last.is_own = true;
         for entry in entries.iter_mut().filter(|entry| !entry.is_same_manager(own)) {
             entry.fields.subtract(&taken);
@@ -149,7 +163,8 @@ fn remove_dropped(object: &mut Value, entries: &[Entry], own: &Entry) {
     let Some(earlier) = entries.iter().find(|entry| entry.is_same_manager(own)) else { return };
     let others = || entries.iter().filter(|entry| !entry.is_same_manager(own));
     for path in earlier.fields.paths() {
-        let is_kept = own.fields.contains(&path) || others().any(|other| other.fields.contains(&path));
+        let is_kept =
+            own.fields.contains(&path) || others().any(|other| other.fields.contains(&path));
         // A map of which something is still wanted stays.
         let has_more = own.fields.paths().iter().any(|more| more.starts_with(&path));
         if !is_kept && !has_more {
@@ -169,7 +184,8 @@ fn merge(shape: Shape<'_>, object: &mut Value, wanted: &Value) {
         (Value::Array(items), Value::Array(wanted)) => match shape.list() {
             List::Atomic => wanted.clone_into(items),
             List::Set => {
-                let new: Vec<_> = wanted.iter().filter(|item| !items.contains(item)).cloned().collect();
+                let new: Vec<_> =
+                    wanted.iter().filter(|item| !items.contains(item)).cloned().collect();
                 items.extend(new);
             }
             List::Keyed(keys) => {

@@ -27,7 +27,8 @@ impl Fields {
     pub(crate) fn read(json: &Value) -> Self {
         let Some(map) = json.as_object() else { return Self::default() };
         let below = map.iter().filter(|(key, _)| *key != ".");
-        let below: BTreeMap<_, _> = below.map(|(key, value)| (key.clone(), Self::read(value))).collect();
+        let below: BTreeMap<_, _> =
+            below.map(|(key, value)| (key.clone(), Self::read(value))).collect();
         Self { is_own: map.is_empty() || map.contains_key("."), below }
     }
 
@@ -149,15 +150,26 @@ pub(crate) fn compare(shape: Shape<'_>, old: &Value, new: &Value) -> Difference 
                 for item in old.iter().chain(new.iter().filter(|item| !old.contains(item))) {
                     let is = |list: &[Value]| list.contains(item).then_some(item.clone());
                     let (before, after) = (is(old), is(new));
-                    difference.below(format!("v:{item}"), shape.item(), before.as_ref(), after.as_ref());
+                    difference.below(
+                        format!("v:{item}"),
+                        shape.item(),
+                        before.as_ref(),
+                        after.as_ref(),
+                    );
                 }
             }
             List::Keyed(keys) => {
                 for item in old.iter().chain(new) {
                     let key = key_of(item, &keys);
-                    let find = |list: &'_ [Value]| list.iter().find(|item| has_key(item, &key)).cloned();
+                    let find =
+                        |list: &'_ [Value]| list.iter().find(|item| has_key(item, &key)).cloned();
                     let (before, after) = (find(old), find(new));
-                    difference.below(item_key(item, &keys), shape.item(), before.as_ref(), after.as_ref());
+                    difference.below(
+                        item_key(item, &keys),
+                        shape.item(),
+                        before.as_ref(),
+                        after.as_ref(),
+                    );
                 }
             }
         },

@@ -145,7 +145,11 @@ pub(crate) fn updated(change: &Change<'_>, old: Option<&Value>, new: &mut Value)
     let difference = compare(shape(change), &before, &manageable(new));
     let mut changed = difference.changed;
     // The parts of an object are structures that nobody owns.
-    let structures = if change.view.resource.is_custom { &["metadata"][..] } else { &["metadata", "spec", "status"] };
+    let structures = if change.view.resource.is_custom {
+        &["metadata"][..]
+    } else {
+        &["metadata", "spec", "status"]
+    };
     for part in structures {
         if let Some(fields) = changed.below.get_mut(&field(part)) {
             fields.is_own &= fields.below.is_empty();

@@ -79,7 +79,8 @@ impl<'a> Shape<'a> {
             Self::Schema(schema) => match schema["x-kubernetes-list-type"].as_str() {
                 Some("set") => List::Set,
                 Some("map") => {
-                    let keys = schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten();
+                    let keys =
+                        schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten();
                     List::Keyed(keys.filter_map(Value::as_str).map(str::to_owned).collect())
                 }
                 _ => List::Atomic,
@@ -90,7 +91,9 @@ impl<'a> Shape<'a> {
     /// A map that is replaced as a whole.
     pub(crate) fn is_atomic_map(self) -> bool {
         match self {
-            Self::Named(name) => matches!(name, "selector" | "labelSelector" | "resourceRef" | "source"),
+            Self::Named(name) => {
+                matches!(name, "selector" | "labelSelector" | "resourceRef" | "source")
+            }
             Self::Schema(schema) => {
                 schema["x-kubernetes-map-type"] == "atomic"
                     || (schema["properties"].is_null()

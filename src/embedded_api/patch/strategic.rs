@@ -21,7 +21,9 @@ fn merge_maps(map: &mut Map<String, Value>, patch: &Map<String, Value>) {
             delete_from(map, list, value);
         } else if key.starts_with('$') {
             // Orders of elements and keys to retain: maps have no order, and clients list all they keep.
-        } else if value.is_null() || value.get("$patch").is_some_and(|directive| directive == "delete") {
+        } else if value.is_null()
+            || value.get("$patch").is_some_and(|directive| directive == "delete")
+        {
             map.remove(key);
         } else {
             merge_field(map, key, value);
@@ -35,7 +37,8 @@ fn merge_field(map: &mut Map<String, Value>, key: &str, value: &Value) {
         (Value::Array(items), Value::Array(patch)) => match strategic_key(key) {
             Some(merge_key) => merge_lists(items, patch, merge_key),
             None if key == "finalizers" => {
-                let new: Vec<_> = patch.iter().filter(|item| !items.contains(item)).cloned().collect();
+                let new: Vec<_> =
+                    patch.iter().filter(|item| !items.contains(item)).cloned().collect();
                 items.extend(new);
             }
             None => patch.clone_into(items),
@@ -52,6 +55,7 @@ fn merge_lists(items: &mut Vec<Value>, patch: &[Value], key: &str) {
     if patch.iter().any(|item| item["$patch"] == "replace") {
         items.clear();
     }
+    let before = items.clone();
     for change in patch.iter().filter(|item| item["$patch"] != "replace") {
         let is_same = |item: &Value| item.get(key) == change.get(key);
         if change["$patch"] == "delete" {
@@ -62,6 +66,32 @@ fn merge_lists(items: &mut Vec<Value>, patch: &[Value], key: &str) {
             items.push(without_directives(change));
         }
     }
+    *items = ordered(std::mem::take(items), &before, patch, key);
+}
+
+/// Items of the patch in its order and the others in theirs; among items that were there before the old
+/// order decides, so that new ones come first.
+fn ordered(items: Vec<Value>, before: &[Value], patch: &[Value], key: &str) -> Vec<Value> {
+    let place = |list: &[Value], item: &Value| {
+        list.iter().position(|other| other.get(key) == item.get(key))
+    };
+    let (mut named, others): (Vec<_>, Vec<_>) =
+        items.into_iter().partition(|item| place(patch, item).is_some());
+    named.sort_by_key(|item| place(patch, item));
+    let mut others = others.into_iter().peekable();
+    let mut all = Vec::new();
+    for item in named {
+        if let Some(own) = place(before, &item) {
+            while let Some(other) =
+                others.next_if(|other| place(before, other).is_some_and(|at| at < own))
+            {
+                all.push(other);
+            }
+        }
+        all.push(item);
+    }
+    all.extend(others);
+    all
 }
 
 fn delete_from(map: &mut Map<String, Value>, list: &str, values: &Value) {
@@ -76,7 +106,9 @@ fn without_directives(patch: &Value) -> Value {
     match patch {
         Value::Object(map) => {
             let kept = map.iter().filter(|(key, value)| !key.starts_with('$') && !value.is_null());
-            Value::Object(kept.map(|(key, value)| (key.clone(), without_directives(value))).collect())
+            Value::Object(
+                kept.map(|(key, value)| (key.clone(), without_directives(value))).collect(),
+            )
         }
         Value::Array(items) => {
             let kept = items.iter().filter(|item| item.get("$patch").is_none());
