@@ -50,7 +50,7 @@ use axum::Router;
 use http::Reply;
 use jiff::Timestamp;
 use resources::Registry;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fmt, io,
@@ -182,6 +182,29 @@ impl EmbeddedApi {
              cluster:\n    server: {url}\ncontexts:\n- name: embedded\n  context:\n    cluster: embedded\n    \
              user: embedded\n    namespace: default\nusers:\n- name: embedded\n  user: {user}\n"
         )
+    }
+
+    /// Puts objects straight into the store, for clusters too large to be made by requests. Each names its
+    /// `apiVersion` (the stored one) and `kind`; defaults are set, nothing is checked, and no write is recorded.
+    ///
+    /// # Errors
+    /// The first object of an unknown kind, as text; those before it are stored.
+    pub fn seed(&self, objects: impl IntoIterator<Item = Value>) -> Result<(), String> {
+        let mut state = lock(&self.api.state);
+        for mut object in objects {
+            let known = state.registry.of_kind(&object["apiVersion"], &object["kind"]);
+            let resource = known.ok_or_else(|| object.to_string())?;
+            builtin::set_defaults(&resource, &mut object);
+            let uid = state.store.new_uid();
+            object::set_meta(&mut object, "uid", uid.into());
+            object::set_meta(&mut object, "creationTimestamp", object::time(self.api.now()).into());
+            if resource.namespaced && object::meta(&object, "namespace").is_empty() {
+                object::set_meta(&mut object, "namespace", "default".into());
+            }
+            let fields = resource.fields(&object);
+            state.store.put(&resource.table, object::key(&object), &mut object, fields);
+        }
+        Ok(())
     }
 
     /// The handle on faults and on the log of writes.

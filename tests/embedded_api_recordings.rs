@@ -190,10 +190,14 @@ impl Player {
                 wrong.push(format!("text {:?}", String::from_utf8_lossy(&answer.body)));
             }
         }
+        self.count(number, at, &wrong);
+    }
+
+    fn count(&mut self, number: &str, at: usize, wrong: &[String]) {
         if wrong.is_empty() {
             self.passed += 1;
         } else {
-            let title = exchange["title"].as_str().unwrap_or_default();
+            let title = self.file(number)[at]["title"].as_str().unwrap_or_default().to_owned();
             self.failed.push(format!("{number}[{at}] {title}\n    {}", wrong.join("\n    ")));
         }
     }
@@ -507,5 +511,53 @@ async fn about_the_server(player: &mut Player) {
         [("17", vec![0, 4, 7, 11, 12, 13, 15]), ("19", vec![0, 1]), ("21", vec![1])]
     {
         player.play(number, which).await;
+    }
+    // Documents of all that is served: what is served here too has to look alike.
+    for (number, at) in
+        [("17", 2), ("17", 3), ("17", 5), ("17", 6), ("17", 8), ("17", 9), ("17", 10), ("18", 0)]
+    {
+        let exchange = player.file(number).swap_remove(at);
+        let here = player.ask(&exchange).await.json();
+        let mut wrong = Vec::new();
+        part_of(
+            &player.comparable(&exchange["response"]["body"]),
+            &player.comparable(&here),
+            "",
+            &mut wrong,
+        );
+        player.count(number, at, &wrong);
+    }
+    let exchange = player.file("21").swap_remove(0);
+    let here = player.ask(&exchange).await.json();
+    let mut wrong = Vec::new();
+    let schema = |document: &Value| {
+        let schema = &document["components"]["schemas"]["io.prewarm.v1alpha1.GpuPool"];
+        player.comparable(schema)
+    };
+    difference(&schema(&exchange["response"]["body"]), &schema(&here), "", &mut wrong);
+    player.count("21", 0, &wrong);
+}
+
+/// Everything in `here` is in `recorded`; items of lists are found by their name.
+fn part_of(recorded: &Value, here: &Value, path: &str, wrong: &mut Vec<String>) {
+    let name = |item: &Value| {
+        let named = ["name", "resource", "subresource", "version"].iter().map(|key| &item[key]);
+        let mut named = named.chain([&item["metadata"]["name"]]).filter(|name| name.is_string());
+        named.next().cloned().unwrap_or_default()
+    };
+    match (recorded, here) {
+        (Value::Object(a), Value::Object(b)) => {
+            for (key, value) in b {
+                part_of(a.get(key).unwrap_or(&Value::Null), value, &format!("{path}.{key}"), wrong);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if b.iter().all(Value::is_object) => {
+            for item in b {
+                let found =
+                    a.iter().find(|other| name(other) == name(item)).unwrap_or(&Value::Null);
+                part_of(found, item, &format!("{path}[{}]", name(item)), wrong);
+            }
+        }
+        (a, b) => difference(a, b, path, wrong),
     }
 }

@@ -101,13 +101,16 @@ fn pod_defaults(pod: &mut Value) {
     }
     let is_gated =
         spec.get("schedulingGates").and_then(Value::as_array).is_some_and(|g| !g.is_empty());
-    let mut status = json!({"phase": "Pending", "qosClass": quality(spec)});
+    let quality = quality(spec);
+    let mut status = json!({"phase": "Pending", "qosClass": quality});
     if is_gated {
         status["conditions"] = json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
             "message": "Scheduling is blocked due to non-empty scheduling gates",
             "lastProbeTime": null, "lastTransitionTime": null}]);
     }
-    object::replace_part(pod, "status", Some(&status));
+    if pod["status"].is_null() {
+        object::replace_part(pod, "status", Some(&status));
+    }
 }
 
 fn container_defaults(container: &mut Value) {

@@ -110,8 +110,10 @@ fn resource_list(groups: &Groups<'_>, group: &str, version: &str) -> Option<Repl
     ))
 }
 
-fn verbs(resource: &Resource) -> [&'static str; 8] {
-    if resource.is_custom { CUSTOM_VERBS } else { VERBS }
+fn verbs(resource: &Resource) -> Vec<&'static str> {
+    let all = if resource.is_custom { CUSTOM_VERBS } else { VERBS };
+    let offered = |verb: &&str| resource.allows_delete_collection() || *verb != "deletecollection";
+    all.into_iter().filter(offered).collect()
 }
 
 fn add_names(entry: &mut Value, resource: &Resource) {
@@ -169,14 +171,17 @@ fn aggregated(groups: &Groups<'_>, wanted: impl Fn(&str) -> bool) -> Reply {
 }
 
 fn aggregated_resource(resource: &Resource, version: &Version) -> Value {
-    let kind = json!({"group": resource.group, "version": version.name, "kind": resource.kind});
+    // The part of the server that serves built-in kinds leaves out what is that of the resource.
+    let (group, name) =
+        if resource.is_custom { (&*resource.group, &*version.name) } else { ("", "") };
+    let kind = json!({"group": group, "version": name, "kind": resource.kind});
     let scope = if resource.namespaced { "Namespaced" } else { "Cluster" };
     let mut entry = json!({"resource": resource.plural, "responseKind": kind, "scope": scope,
         "singularResource": resource.singular, "verbs": verbs(resource)});
     add_names(&mut entry, resource);
     let of = |sub: Subresource<'_>| {
         let kind = if sub.group.is_empty() {
-            json!({"group": resource.group, "version": version.name, "kind": sub.kind})
+            json!({"group": group, "version": name, "kind": sub.kind})
         } else {
             json!({"group": sub.group, "version": "v1", "kind": sub.kind})
         };

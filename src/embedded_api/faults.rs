@@ -152,7 +152,8 @@ impl Faults {
     /// Writes that were carried out, in order.
     pub fn writes(&self) -> Vec<WriteInfo> {
         let log = lock(&self.log);
-        let done = log.attempts.iter().filter(|(write, code)| *code < 300 && !write.dry_run);
+        let done =
+            log.attempts.iter().filter(|(write, code)| (200..300).contains(code) && !write.dry_run);
         done.map(|(write, _)| write.clone()).collect()
     }
 

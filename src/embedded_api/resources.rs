@@ -119,6 +119,11 @@ impl Resource {
         self.selectable.iter().filter_map(text).collect()
     }
 
+    /// Namespaces go one by one.
+    pub(crate) fn allows_delete_collection(&self) -> bool {
+        self.table != "namespaces"
+    }
+
     /// A PUT without resourceVersion replaces whatever is there.
     pub(crate) fn allows_blind_update(&self) -> bool {
         !self.is_custom
@@ -155,6 +160,16 @@ impl Registry {
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.by_name.values()
+    }
+
+    /// The resource whose objects are stored under this type.
+    pub(crate) fn of_kind(&self, api_version: &Value, kind: &Value) -> Option<Arc<Resource>> {
+        let is_it = |resource: &&Arc<Resource>| {
+            *kind == *resource.kind
+                && *api_version == *resource.stored_api_version()
+                && *api_version == *resource.api_version(&resource.storage_version)
+        };
+        self.all().find(is_it).cloned()
     }
 
     pub(crate) fn add(&mut self, resource: Resource) {

@@ -108,14 +108,16 @@ fn label_test(text: &str) -> Result<(String, Test), ApiError> {
     if text.contains(char::is_whitespace) { Err(unable()) } else { made(text, Test::Exists) }
 }
 
-fn field_test(resource: &Resource, text: &str) -> Result<(String, Test), ApiError> {
+fn field_test(resource: &Resource, requirement: &str) -> Result<(String, Test), ApiError> {
     let one = |value: &str| vec![value.to_owned()];
-    let (path, test) = if let Some((path, value)) = text.split_once("!=") {
+    let (path, test) = if let Some((path, value)) = requirement.split_once("!=") {
         (path, Test::NotIn(one(value)))
-    } else if let Some((path, value)) = text.split_once("==").or_else(|| text.split_once('=')) {
+    } else if let Some((path, value)) =
+        requirement.split_once("==").or_else(|| requirement.split_once('='))
+    {
         (path, Test::In(one(value)))
     } else {
-        return Err(ApiError::bad_request(format!("invalid field selector: {text:?}")));
+        return Err(ApiError::bad_request(format!("invalid field selector: {requirement:?}")));
     };
     let unsupported = || ApiError::bad_request(format!("field label not supported: {path}"));
     Ok((resource.field_path(path).ok_or_else(unsupported)?, test))

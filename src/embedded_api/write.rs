@@ -29,7 +29,9 @@ pub(crate) fn write(api: &Arc<Api>, call: &Call, view: &View<'_>) -> Result<Repl
         Verb::Update => change.update(),
         Verb::Patch => change.patch(),
         Verb::Delete if call.target.subresource.is_none() => delete::one(&mut change),
-        Verb::DeleteCollection => delete::collection(&mut change),
+        Verb::DeleteCollection if view.resource.allows_delete_collection() => {
+            delete::collection(&mut change)
+        }
         _ => Err(ApiError::method_not_allowed()),
     }?;
     reply.warnings.append(&mut change.warnings);
