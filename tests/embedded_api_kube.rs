@@ -33,7 +33,7 @@ fn config_map(name: &str) -> ConfigMap {
     ConfigMap { metadata, ..ConfigMap::default() }
 }
 
-/// Follows ConfigMaps through creation, a cut, forgotten history and deletion.
+/// Follows `ConfigMaps` through creation, a cut, forgotten history and deletion.
 async fn reflector_keeps_up(config: watcher::Config) {
     let api = started().await;
     let client = client(&api);

@@ -1,5 +1,6 @@
 //! Real kubectl on the embedded API: what people type has to work.
 #![cfg(feature = "embedded")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so, a measurement is shown")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 #[path = "support/api.rs"]

@@ -1,5 +1,6 @@
 //! A cluster of 5,000 nodes and 150,000 pods in the embedded API: stored, listed in pages, selected, watched.
 #![cfg(feature = "embedded")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so, a measurement is shown")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "prints how long things take")]
 

@@ -167,7 +167,7 @@ fn on_resource(
     let version = resource.version(&call.target.version).ok_or_else(ApiError::page_not_found)?;
     let is_in_place = resource.namespaced == call.target.object_namespace().is_some();
     let spans_namespaces = matches!(call.verb, Verb::List | Verb::Watch);
-    if !is_in_place && !(resource.namespaced && spans_namespaces) {
+    if !(is_in_place || resource.namespaced && spans_namespaces) {
         return Err(ApiError::page_not_found());
     }
     let warning = version.deprecation.clone();

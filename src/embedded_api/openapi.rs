@@ -1,4 +1,4 @@
-//! OpenAPI v3 documents, as much of them as kubectl reads before it creates, applies or explains: the
+//! `OpenAPI` v3 documents, as much of them as kubectl reads before it creates, applies or explains: the
 //! schemas of custom resources whole, of built-in ones their names only.
 
 use super::resources::{Registry, Resource, Version, api_version};

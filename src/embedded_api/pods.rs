@@ -23,13 +23,13 @@ pub(crate) fn bind(change: &mut Change<'_>) -> Result<Reply, ApiError> {
     object::set_at(&mut pod, "spec.nodeName", node.into());
     let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null,
         "lastTransitionTime": object::time(change.view.now)});
-    set_condition(&mut pod, condition);
+    set_condition(&mut pod, &condition);
     change.put(&mut pod)?;
     Ok(Reply::json(201, status::created()))
 }
 
 /// Sets the one condition of its type, as the last.
-fn set_condition(pod: &mut Value, condition: Value) {
+fn set_condition(pod: &mut Value, condition: &Value) {
     let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let others = conditions.into_iter().filter(|old| old["type"] != condition["type"]);
     let conditions: Value = others.chain([condition.clone()]).collect();
@@ -46,7 +46,7 @@ pub(crate) fn evict(change: &mut Change<'_>) -> Result<Reply, ApiError> {
         let condition = json!({"type": "DisruptionTarget", "status": "True", "lastProbeTime": null,
             "lastTransitionTime": object::time(change.view.now), "reason": "EvictionByEvictionAPI",
             "message": "Eviction API: evicting"});
-        set_condition(&mut pod, condition);
+        set_condition(&mut pod, &condition);
         change.put(&mut pod)?;
         delete::evict(change, options)?;
     }
