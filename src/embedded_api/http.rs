@@ -142,7 +142,7 @@ fn about_the_server(api: &Api, parts: &Parts, path: &str) -> Option<Reply> {
     match trimmed {
         "healthz" | "readyz" | "livez" => Some(Reply::text(200, "ok")),
         "version" => Some(Reply::json(200, discovery::version())),
-        "openapi/v2" => Some(Reply::error(&ApiError::page_not_found())),
+        "openapi/v2" => Some(Reply::new(200, openapi::V2_TYPE, Body::empty())),
         "openapi/v3" => {
             Some(Reply::json(200, openapi::index(&state.registry, state.store.revision)))
         }

@@ -4,6 +4,10 @@
 use super::resources::{Registry, Resource, Version, api_version};
 use serde_json::{Map, Value, json};
 
+/// `/openapi/v2` is protobuf; nothing at all is a document without definitions, and kubectl then leaves the
+/// validation to the server.
+pub(crate) const V2_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 fn path_of(group: &str, version: &str) -> String {
