@@ -2,6 +2,7 @@
 //!
 //! | module | what for |
 //! |---|---|
+//! | [`actuate`] | every change of a cluster: planned purely, then written |
 //! | [`client`] | clients of the two clusters, discovery of Cluster API |
 //! | [`gpu_pool`] | our own object: settings and status of a pool |
 //! | [`leader`] | which replica acts |
@@ -11,6 +12,7 @@
     reason = "the controller reads the clock and its environment; what decides does not"
 )]
 
+pub mod actuate;
 pub mod client;
 #[allow(unreachable_pub, reason = "the derive makes a private module of its own")]
 pub mod gpu_pool;
