@@ -18,3 +18,5 @@ pub mod client;
 pub mod gpu_pool;
 pub mod leader;
 pub mod look;
+#[cfg(test)]
+mod mock_api;

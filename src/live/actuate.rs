@@ -50,12 +50,7 @@ use pool::Reach;
 
 /// What to write now. Pools in mode `Active` get what was ordered; from every other pool only what is left
 /// of us is taken back. Without a switch that is on, or with an old picture, nothing is written.
-pub fn plan(
-    now: Timestamp,
-    orders: &Orders,
-    look: &Look,
-    settings: &ActuationSettings,
-) -> Plan {
+pub fn plan(now: Timestamp, orders: &Orders, look: &Look, settings: &ActuationSettings) -> Plan {
     let mut plan = Plan::new(orders.id.clone());
     if settings.switch == Position::Off {
         plan.refuse(None, Reason::SwitchedOff, "the kill switch is off: nothing is written");

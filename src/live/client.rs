@@ -60,7 +60,9 @@ pub enum AccessError {
         source: Box<KubeconfigError>,
     },
     /// Nothing is named and nothing is found.
-    #[error("no cluster to talk to: {0}; name one with --kubeconfig, or run in a pod with a service account")]
+    #[error(
+        "no cluster to talk to: {0}; name one with --kubeconfig, or run in a pod with a service account"
+    )]
     Nowhere(Box<kube::config::InferConfigError>),
     /// The settings are there, but no client can be made of them.
     #[error("the client of the {cluster} cluster cannot be made: {source}")]
@@ -95,7 +97,8 @@ async fn config(path: Option<&Path>) -> Result<Config, AccessError> {
 }
 
 async fn from_file(path: &Path) -> Result<Config, KubeconfigError> {
-    Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &KubeConfigOptions::default()).await
+    Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &KubeConfigOptions::default())
+        .await
 }
 
 /// Our own time-outs and name, and no retries behind our back: whoever asks decides what a failure means.
@@ -200,4 +203,73 @@ fn cluster_api(found: &ApiGroup) -> Result<ClusterApi, DiscoveryFault> {
         machine_sets,
         machines: kind("Machine")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::mock_api::MockApi;
+    use serde_json::{Value, json};
+
+    fn groups(name: &str) -> Value {
+        let versions = json!([
+            {"groupVersion": format!("{name}/v1beta2"), "version": "v1beta2"},
+            {"groupVersion": format!("{name}/v1beta1"), "version": "v1beta1"},
+        ]);
+        let group = json!({"name": name, "versions": versions, "preferredVersion": versions[0]});
+        json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]})
+    }
+
+    fn resources(version: &str, kinds: &[(&str, &str)]) -> Value {
+        let resources: Vec<Value> = kinds.iter().map(|(kind, plural)| json!({
+            "name": plural, "singularName": "", "namespaced": true, "kind": kind, "verbs": ["get"],
+        })).collect();
+        json!({"kind": "APIResourceList", "groupVersion": version, "resources": resources})
+    }
+
+    const ALL: [(&str, &str); 3] = [
+        ("MachineDeployment", "machinedeployments"),
+        ("MachineSet", "machinesets"),
+        ("Machine", "machines"),
+    ];
+
+    async fn discovered(
+        group: &'static str,
+        kinds: &'static [(&str, &str)],
+    ) -> Result<ClusterApi, DiscoveryFault> {
+        let api = MockApi::serve(move |line, _| match line {
+            "GET /apis" => (200, groups(group)),
+            line => (200, resources(line.trim_start_matches("GET /apis/"), kinds)),
+        })
+        .await;
+        discover(&api.clients.management, CLUSTER_API).await
+    }
+
+    #[tokio::test]
+    async fn the_preferred_version_is_taken() {
+        let found = discovered(CLUSTER_API, &ALL).await.unwrap();
+        assert_eq!(
+            (found.version.as_str(), found.scalable.plural.as_str()),
+            ("v1beta2", "machinedeployments")
+        );
+        assert!(found.has_deployments());
+        let bare = discovered(CLUSTER_API, &ALL[1..]).await.unwrap();
+        assert_eq!(bare.scalable.kind, "MachineSet");
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named() {
+        let group = discovered("apps", &ALL).await.unwrap_err().to_string();
+        assert!(group.contains("no API group cluster.x-k8s.io"), "{group}");
+        let kind = discovered(CLUSTER_API, &ALL[..2]).await.unwrap_err().to_string();
+        assert!(kind.contains("has no Machine:"), "{kind}");
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_not_there_is_named() {
+        let path = PathBuf::from("/does/not/exist");
+        let access = Access { kubeconfig: Some(path), management_kubeconfig: None };
+        let error = connect(&access).await.err().unwrap().to_string();
+        assert!(error.contains("/does/not/exist"), "{error}");
+    }
 }

@@ -6,8 +6,8 @@
 
 pub mod candidate;
 
-use candidate::{Candidate, Claim, Next, Record, Terms};
 use crate::time::Millis;
+use candidate::{Candidate, Claim, Next, Record, Terms};
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
@@ -70,7 +70,7 @@ pub async fn run(
     let leases = Api::<Lease>::namespaced(client, &election.namespace);
     let zero = Instant::now();
     let mut candidate = Candidate::new(election.identity.clone(), election.terms);
-    let mut round = Round { leases, election, zero };
+    let round = Round { leases, election, zero };
     loop {
         let turn = tokio::select! {
             () = stop.cancelled() => break,
@@ -119,7 +119,7 @@ struct Round {
 
 impl Round {
     /// One step of the candidate and what came of it.
-    async fn turn(&mut self, candidate: &mut Candidate) -> Result<(), LeaseError> {
+    async fn turn(&self, candidate: &mut Candidate) -> Result<(), LeaseError> {
         match candidate.step(monotonic(self.zero)) {
             Next::Wait(span) => {
                 // Never past the end of the authority, so that its end is published in time.
@@ -166,12 +166,11 @@ impl Round {
 
     async fn write(&self, claim: &Claim, holder: &str) -> Result<Record, LeaseError> {
         let lease = self.lease(claim, holder);
-        let post = PostParams { field_manager: Some("prewarm".to_owned()), ..PostParams::default() };
+        let post =
+            PostParams { field_manager: Some("prewarm".to_owned()), ..PostParams::default() };
         let written = match claim.version {
             None => in_time(self.leases.create(&post, &lease)).await?,
-            Some(_) => {
-                in_time(self.leases.replace(&self.election.name, &post, &lease)).await?
-            }
+            Some(_) => in_time(self.leases.replace(&self.election.name, &post, &lease)).await?,
         };
         Ok(record(written))
     }
@@ -218,7 +217,9 @@ enum LeaseError {
     Conflict,
     #[error("no answer within {} ms", REQUEST.as_millis())]
     TimedOut,
-    #[error("the API server refuses: {0} (the service account needs get, create and update on leases)")]
+    #[error(
+        "the API server refuses: {0} (the service account needs get, create and update on leases)"
+    )]
     Forbidden(String),
     #[error(transparent)]
     Kube(kube::Error),
@@ -233,4 +234,79 @@ async fn in_time<T>(
         kube::Error::Api(status) if status.code == 403 => LeaseError::Forbidden(status.message),
         other => LeaseError::Kube(other),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::mock_api::{MockApi, failure};
+    use serde_json::{Value, json};
+
+    fn lease(version: &str) -> (u16, Value) {
+        let spec = json!({
+            "holderIdentity": "pod-a", "leaseDurationSeconds": 12, "leaseTransitions": 0,
+            "acquireTime": "2026-11-21T07:07:57.185923Z", "renewTime": "2026-11-21T07:07:57.185953Z",
+        });
+        let metadata = json!({"name": "prewarm", "namespace": "demo", "resourceVersion": version});
+        let body = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec,
+        });
+        (200, body)
+    }
+
+    fn election() -> Election {
+        Election {
+            namespace: "demo".to_owned(),
+            name: "prewarm".to_owned(),
+            identity: "pod-a".to_owned(),
+            terms: Terms::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_made_and_handed_over_at_the_end() {
+        let api = MockApi::serve(|line, _| {
+            if line.starts_with("GET") {
+                failure(404, "NotFound", "not found")
+            } else {
+                lease("322")
+            }
+        })
+        .await;
+        let (sender, mut authority) = watch::channel(Authority::default());
+        let stop = CancellationToken::new();
+        let client = api.clients.management.clone();
+        let task = tokio::spawn(run(client, election(), sender, stop.clone()));
+        authority.changed().await.unwrap();
+        assert!(authority.borrow().holds());
+        assert!(authority.borrow().left() <= Duration::from_secs(8));
+        stop.cancel();
+        task.await.unwrap();
+        assert!(!authority.borrow().holds());
+        let asked = api.asked();
+        let methods: Vec<&str> =
+            asked.iter().map(|asked| asked.line.split(' ').next().unwrap()).collect();
+        assert_eq!(methods, ["GET", "POST", "PUT"]);
+        let (made, released) = (&asked[1].body, &asked[2].body);
+        assert_eq!(made["spec"]["holderIdentity"], "pod-a");
+        // MicroTime without a fraction is refused (422), and so is a PUT without a version.
+        let renewed = made["spec"]["renewTime"].as_str().unwrap();
+        assert_eq!(renewed.len(), "2026-11-21T07:07:57.185953Z".len(), "{renewed}");
+        assert_eq!(released["metadata"]["resourceVersion"], "322");
+        assert_eq!(released["spec"]["holderIdentity"], "");
+    }
+
+    #[tokio::test]
+    async fn nobody_acts_without_an_answer() {
+        let api = MockApi::serve(|_, _| failure(403, "Forbidden", "cannot get leases")).await;
+        let (sender, authority) = watch::channel(Authority::default());
+        let stop = CancellationToken::new();
+        let client = api.clients.management.clone();
+        let task = tokio::spawn(run(client, election(), sender, stop.clone()));
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        stop.cancel();
+        task.await.unwrap();
+        assert!(!authority.borrow().holds());
+        assert!(api.asked().iter().all(|asked| asked.line.starts_with("GET")));
+    }
 }

@@ -29,15 +29,16 @@ struct Coming {
 /// Delays what is covered, shows what is not, and tells if cluster-autoscaler may buy again.
 pub(super) fn plan(scene: &Scene<'_>, raised: &Raised, plan: &mut Plan) {
     let mut coming = coming(scene, raised.nodes);
-    let is_quiet =
-        raised.is_floor_fresh || !scene.autoscaler_acts() || scene.autoscaler_asked();
+    let is_quiet = raised.is_floor_fresh || !scene.autoscaler_acts() || scene.autoscaler_asked();
     let (mut left, mut exposed) = (scene.settings.most_pods, 0_u32);
     let pods = scene.look.waiting.iter().filter(|pod| pod.pool == Some(scene.index));
     for pod in pods {
         let by = take(&mut coming, pod.gpu_milli);
         let is_hidden = hidden_until(pod).is_some_and(|until| until > scene.now);
         let write = match by {
-            Some(by) if !is_hidden && !is_quiet && may_delay(scene, pod) => Some(delay(scene, pod, by)),
+            Some(by) if !is_hidden && !is_quiet && may_delay(scene, pod) => {
+                Some(delay(scene, pod, by))
+            }
             None if pod.is_delay_ours => Some(Write::UndelayPod { pod: object(pod) }),
             _ => None,
         };
@@ -72,11 +73,8 @@ fn coming(scene: &Scene<'_>, asked: u32) -> Vec<Coming> {
     let made = |node: &PoolNode| node.machine.as_ref().map_or(scene.now, |m| m.meta.created);
     let known = scene.pool.nodes.iter().filter(is_coming).map(|node| made(node) + lead);
     let new = std::iter::repeat_n(scene.now + lead, asked as usize);
-    let mut coming: Vec<Coming> = known
-        .chain(new)
-        .filter(|&by| by > scene.now)
-        .map(|by| Coming { by, free_milli })
-        .collect();
+    let mut coming: Vec<Coming> =
+        known.chain(new).filter(|&by| by > scene.now).map(|by| Coming { by, free_milli }).collect();
     coming.sort_by_key(|node| node.by);
     coming
 }

@@ -199,7 +199,8 @@ impl Actuator {
             } else {
                 self.one(plan, step, &mut versions).await
             };
-            if let Some(pool) = step.pool.filter(|_| !outcome.goes_on() && step.write.stops_pool()) {
+            if let Some(pool) = step.pool.filter(|_| !outcome.goes_on() && step.write.stops_pool())
+            {
                 stopped.insert(pool);
             }
             tell(&plan.id, step, &outcome);
@@ -239,7 +240,8 @@ impl Actuator {
             Cluster::Management => &self.management,
             Cluster::Workload => &self.workload,
         };
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params =
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let (collection, patch) = (Request::new(wire.path.clone()), Patch::Merge(&wire.body));
         let request = match wire.subresource {
             Some(subresource) => collection.patch_subresource(subresource, name, &params, &patch),

@@ -45,13 +45,7 @@ fn users_min(scene: &Scene<'_>, min: u32) -> Option<u32> {
     scene.target.deployment.meta.annotations.contains_key(&key).then_some(min)
 }
 
-fn write(
-    scene: &Scene<'_>,
-    from: u32,
-    to: u32,
-    user_min: Option<u32>,
-    until: Timestamp,
-) -> Write {
+fn write(scene: &Scene<'_>, from: u32, to: u32, user_min: Option<u32>, until: Timestamp) -> Write {
     let (target, since) = (scene.object(), scene.now);
     Write::Floor { target, from, to, user_min, since, until }
 }

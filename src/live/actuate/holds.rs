@@ -12,14 +12,7 @@ use super::{
     pool::{self, Scene},
     write::Write,
 };
-use crate::{
-    live::look::PoolNode,
-    model::object::MachineDeployment,
-    time::{Millis, Timestamp},
-};
-
-/// The clock of the API server may be so much behind ours.
-const SKEW: Millis = Millis::from_secs(60);
+use crate::{live::look::PoolNode, model::object::MachineDeployment, time::Timestamp};
 
 /// Notes of more raises than that are not kept; the oldest goes.
 const MOST_PENDING: usize = 16;
@@ -55,7 +48,7 @@ fn open(scene: &Scene<'_>) -> Vec<Pending> {
 /// raise that was noted and never written must not hold somebody else's nodes.
 pub(super) fn note(scene: &Scene<'_>, count: u32, until: Timestamp) -> Write {
     let mut entries = open(scene);
-    let mut coming = coming_without_hold(scene);
+    let mut coming = coming_without_hold(scene, &entries);
     for entry in entries.iter_mut().rev() {
         let taken = taken(scene, entry);
         let left = entry.count.saturating_sub(taken).min(coming);
@@ -63,22 +56,35 @@ pub(super) fn note(scene: &Scene<'_>, count: u32, until: Timestamp) -> Write {
         entry.count = taken + left;
     }
     entries.retain(|entry| entry.count > taken(scene, entry));
-    entries.push(Pending { decision: scene.decision.clone(), count, since: scene.now, until });
+    entries.push(Pending {
+        decision: scene.decision.clone(),
+        count,
+        since: newest_machine(scene),
+        until,
+    });
     let oldest = entries.len().saturating_sub(MOST_PENDING);
     let pending = Pending::write(&entries[oldest..]);
     Write::NoteHolds { target: scene.object(), pending }
 }
 
-fn coming_without_hold(scene: &Scene<'_>) -> u32 {
+/// When the newest Machine was made, by the API server's clock: what comes is newer.
+fn newest_machine(scene: &Scene<'_>) -> Timestamp {
+    let machines = scene.pool.nodes.iter().filter_map(|node| node.machine.as_ref());
+    machines.map(|machine| machine.meta.created).max().unwrap_or(Timestamp::ZERO)
+}
+
+/// Nodes that one of these entries may be meant for and that none has had; asked for is enough.
+fn coming_without_hold(scene: &Scene<'_>, entries: &[Pending]) -> u32 {
     let is_coming = |node: &&PoolNode| {
-        !pool::is_gone(node) && node.hold_decision.is_none() && node.pods == 0
+        let is_new = node.machine.is_none() || entries.iter().any(|entry| is_meant(node, entry));
+        is_new && !pool::is_gone(node) && node.hold_decision.is_none() && node.pods == 0
     };
     scene.pool.nodes.iter().filter(is_coming).count() as u32
 }
 
 fn is_meant(node: &PoolNode, entry: &Pending) -> bool {
     let made = node.machine.as_ref().map(|machine| machine.meta.created);
-    !pool::is_gone(node) && made.is_some_and(|made| made >= entry.since - SKEW)
+    !pool::is_gone(node) && made.is_some_and(|made| made > entry.since)
 }
 
 /// How many nodes an entry has had: held by it, now or before, or in use before they could be held.

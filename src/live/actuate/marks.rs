@@ -91,7 +91,8 @@ pub struct Pending {
     pub decision: String,
     /// How many nodes.
     pub count: u32,
-    /// Nodes whose Machine is older are not meant.
+    /// When the newest Machine was made that was there before, by the API server's clock: only nodes whose
+    /// Machine is newer are meant.
     pub since: Timestamp,
     /// Nothing is held after that.
     pub until: Timestamp,

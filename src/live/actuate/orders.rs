@@ -1,10 +1,7 @@
 //! What is asked for, what is planned, what is refused and why.
 
 use super::write::Write;
-use crate::{
-    model::NodeId,
-    time::Millis,
-};
+use crate::{model::NodeId, time::Millis};
 use std::fmt;
 
 /// Which decision a write belongs to; written into annotations, Events and the decision log.
@@ -197,8 +194,6 @@ reasons! {
     NoReplicas,
     /// An annotation of this group cannot be read by cluster-autoscaler.
     BadAnnotation,
-    /// An annotation of another group stops cluster-autoscaler for all groups. Told; nothing is refused.
-    AutoscalerBlind,
     /// No more nodes than the maximum.
     AtMaximum,
     /// No fewer nodes than the minimum.
@@ -216,6 +211,6 @@ reasons! {
 impl Reason {
     /// Only told: what was ordered is done nevertheless.
     pub const fn is_notice(self) -> bool {
-        matches!(self, Self::AutoscalerBlind | Self::AutoscalerMayBuyAgain | Self::FloorNotUsed)
+        matches!(self, Self::AutoscalerMayBuyAgain | Self::FloorNotUsed)
     }
 }

@@ -99,12 +99,18 @@ impl Scene<'_> {
         } else if deployment.is_paused {
             (Reason::Paused, format!("{key} is paused: remove the annotation or spec.paused"))
         } else if self.target.is_rolling_out {
-            (Reason::RollingOut, format!("{key} is being rolled out: an older MachineSet has replicas"))
+            (
+                Reason::RollingOut,
+                format!("{key} is being rolled out: an older MachineSet has replicas"),
+            )
         } else if self.target.is_topology_owned {
             let message = "the Cluster's topology sets the replicas of this MachineDeployment: remove them there";
             (Reason::TopologyOwned, format!("{key}: {message}"))
         } else if let Some(fault) = &self.target.annotation_fault {
-            (Reason::BadAnnotation, format!("{key}: {fault}; cluster-autoscaler stops for all groups"))
+            (
+                Reason::BadAnnotation,
+                format!("{key}: {fault}; cluster-autoscaler stops for all groups"),
+            )
         } else if self.replicas().is_none() {
             (Reason::NoReplicas, format!("{key} has no spec.replicas"))
         } else {
@@ -155,7 +161,8 @@ pub(super) fn plan(
     let Some(target) = &pool.target else {
         take_back(index, pool, settings, Reach::Everything, now, plan);
         let (namespace, name) = (&pool.namespace, &pool.name);
-        let message = format!("the target of {namespace}/{name} does not exist: check spec.targetRef");
+        let message =
+            format!("the target of {namespace}/{name} does not exist: check spec.targetRef");
         plan.refuse(Some(index), Reason::TargetMissing, message);
         return;
     };

@@ -38,7 +38,8 @@ pub(super) fn raise(scene: &Scene<'_>, lowered: bool, plan: &mut Plan) -> Raised
     let wanted = from.saturating_add(create);
     let to = wanted.min(max);
     if to < wanted {
-        let message = format!("{wanted} nodes are needed, the maximum is {max} and there are {from}");
+        let message =
+            format!("{wanted} nodes are needed, the maximum is {max} and there are {from}");
         plan.refuse(pool, Reason::AtMaximum, message);
     }
     if to <= from {

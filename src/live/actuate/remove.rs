@@ -23,7 +23,8 @@ use crate::live::{
 pub(super) fn plan(scene: &Scene<'_>, plan: &mut Plan) {
     let by_us = scene.pool.spec.actuation.scale_down == ScaleDownBy::Prewarm;
     if !by_us && !scene.orders.remove.is_empty() && !scene.autoscaler_acts() {
-        let message = "scaleDown is ClusterAutoscaler and cluster-autoscaler does not run: set Prewarm";
+        let message =
+            "scaleDown is ClusterAutoscaler and cluster-autoscaler does not run: set Prewarm";
         plan.refuse(Some(scene.index), Reason::NobodyRemoves, message);
     }
     let obstacle = if by_us && scene.orders.create == 0 { scene.obstacle() } else { None };

@@ -203,7 +203,10 @@ impl fmt::Display for Write {
             }
             Self::Floor { target, from, to, until, .. } => {
                 let until = marks::rfc3339(*until);
-                write!(f, "set cluster-autoscaler's minimum of {target} from {from} to {to} until {until}")
+                write!(
+                    f,
+                    "set cluster-autoscaler's minimum of {target} from {from} to {to} until {until}"
+                )
             }
             Self::FloorRestore { target, min } => {
                 write!(f, "take our minimum off {target}")?;

@@ -165,6 +165,7 @@ impl Candidate {
     /// Our write, sent at `sent`, was accepted.
     pub fn accepted(&mut self, sent: Millis, now: Millis, record: Record) {
         self.won_at = Some(sent);
+        self.must_read = false;
         self.keep(now, Some(record));
     }
 
