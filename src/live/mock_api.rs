@@ -56,11 +56,7 @@ impl MockApi {
     }
 }
 
-async fn respond(
-    request: Request,
-    memory: &Mutex<Vec<Asked>>,
-    answer: &Answer,
-) -> Response {
+async fn respond(request: Request, memory: &Mutex<Vec<Asked>>, answer: &Answer) -> Response {
     let (parts, body) = request.into_parts();
     let bytes: Bytes = to_bytes(body, 1 << 20).await.unwrap();
     let header =

@@ -152,10 +152,9 @@ fn a_floor_ahead_of_demand_goes_again() {
 fn a_change_of_mind_takes_cordons_back() {
     fn wavering(second: i64) -> u32 {
         match second {
-            0..700 => 2,
             // For one look at a time two nodes are to go, so that they are cordoned and not more.
             700..1200 if second % 40 == 0 => 0,
-            700..1200 => 2,
+            0..1200 => 2,
             _ => 0,
         }
     }

@@ -95,9 +95,12 @@ fn a_raise_notes_the_holds_first_and_stays_below_the_maximum() {
     assert!(full.writes.is_empty());
 }
 
+/// Makes a look one that must not be written on.
+type Spoil = fn(&mut Look);
+
 #[test]
 fn everything_that_stands_against_a_raise_is_told() {
-    let cases: [(Reason, fn(&mut Look)); 6] = [
+    let cases: [(Reason, Spoil); 6] = [
         (Reason::Paused, |look| look.pools[0].target.as_mut().unwrap().deployment.is_paused = true),
         (Reason::RollingOut, |look| look.pools[0].target.as_mut().unwrap().is_rolling_out = true),
         (Reason::TopologyOwned, |look| {

@@ -99,11 +99,11 @@ impl World {
             unneeded_since: BTreeMap::new(),
         };
         let sizes = json!({marks::min_size(GROUP): "0", marks::max_size(GROUP): "10"});
-        world.put(DEPLOYMENTS, "a100", json!({"replicas": 0}), sizes, json!({}));
+        world.put(DEPLOYMENTS, "a100", &json!({"replicas": 0}), &sizes, &json!({}));
         world
     }
 
-    fn put(&mut self, path: &str, name: &str, spec: Value, annotations: Value, x: Value) {
+    fn put(&mut self, path: &str, name: &str, spec: &Value, annotations: &Value, x: &Value) {
         self.version += 1;
         let metadata = json!({
             "name": name, "annotations": annotations, "resourceVersion": self.version.to_string(),
@@ -127,7 +127,7 @@ impl World {
 
     pub(super) fn add_pod(&mut self, name: &str, ends: i64) {
         let x = json!({"created": self.now, "node": "", "ends": self.now + ends});
-        self.put(PODS, name, json!({}), json!({}), x);
+        self.put(PODS, name, &json!({}), &json!({}), &x);
     }
 
     /// What the API server does with a write of ours.
@@ -140,13 +140,18 @@ impl World {
         }
         self.edit(&key, &body);
         versions.wrote(write, self.version.to_string());
+        self.check_sizes();
+        Ok(())
+    }
+
+    /// cluster-autoscaler stops for all groups at a minimum above the maximum.
+    fn check_sizes(&self) {
         let deployment = &self.objects[&format!("{DEPLOYMENTS}/a100")];
         let size = |key: String| {
             deployment["metadata"]["annotations"][key].as_str().unwrap().parse::<u32>()
         };
         let (min, max) = (size(marks::min_size(GROUP)), size(marks::max_size(GROUP)));
         assert!(min.unwrap() <= max.unwrap(), "cluster-autoscaler would stop for all groups");
-        Ok(())
     }
 
     pub(super) fn replicas(&self) -> u32 {
@@ -182,7 +187,7 @@ impl World {
         for _ in self.all(MACHINES).len()..self.replicas() as usize {
             self.made += 1;
             let name = format!("a100-{:03}", self.made);
-            self.put(MACHINES, &name, json!({}), json!({}), json!({"created": self.now}));
+            self.put(MACHINES, &name, &json!({}), &json!({}), &json!({"created": self.now}));
         }
     }
 
@@ -210,7 +215,7 @@ impl World {
             let name = key.rsplit('/').next().unwrap();
             let is_there = self.objects.contains_key(&key.replace(MACHINES, NODES));
             if !is_there && machine["x"]["created"].as_i64().unwrap() + BOOT <= self.now {
-                self.put(NODES, name, json!({}), json!({}), json!({"created": self.now}));
+                self.put(NODES, name, &json!({}), &json!({}), &json!({"created": self.now}));
             }
         }
     }
@@ -308,7 +313,7 @@ impl World {
             is_topology_owned: false,
         };
         let mut waiting: Vec<WaitingPod> =
-            self.all(PODS).iter().map(|(_, pod)| self.pod(pod)).collect();
+            self.all(PODS).iter().map(|(_, pod)| waiting_pod(pod)).collect();
         let placed =
             |pod: &WaitingPod| self.objects[&format!("{PODS}/{}", pod.name)]["x"]["node"] != "";
         let delayed_pods =
@@ -344,21 +349,6 @@ impl World {
             stray_deployments: Vec::new(),
             autoscaler,
             findings: Vec::new(),
-        }
-    }
-
-    fn pod(&self, pod: &Value) -> WaitingPod {
-        let meta = meta("gpu", pod);
-        WaitingPod {
-            created: Timestamp::from_secs(pod["x"]["created"].as_i64().unwrap()),
-            scale_up_delay: meta.annotations.get(marks::POD_DELAY).cloned(),
-            is_delay_ours: meta.annotations.contains_key(marks::OUR_DELAY),
-            namespace: meta.namespace,
-            uid: meta.name.clone(),
-            name: meta.name,
-            resource_version: meta.resource_version,
-            pool: Some(0),
-            gpu_milli: 8000,
         }
     }
 
@@ -422,6 +412,21 @@ impl World {
         let nodes = self.all(NODES);
         let key = marks::SCALE_DOWN_DISABLED;
         nodes.iter().filter(|(_, node)| node["metadata"]["annotations"][key] == "true").count()
+    }
+}
+
+fn waiting_pod(pod: &Value) -> WaitingPod {
+    let meta = meta("gpu", pod);
+    WaitingPod {
+        created: Timestamp::from_secs(pod["x"]["created"].as_i64().unwrap()),
+        scale_up_delay: meta.annotations.get(marks::POD_DELAY).cloned(),
+        is_delay_ours: meta.annotations.contains_key(marks::OUR_DELAY),
+        namespace: meta.namespace,
+        uid: meta.name.clone(),
+        name: meta.name,
+        resource_version: meta.resource_version,
+        pool: Some(0),
+        gpu_milli: 8000,
     }
 }
 

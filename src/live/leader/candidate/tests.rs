@@ -28,12 +28,15 @@ impl Server {
     }
 }
 
+/// What a read found.
+type Seen = Option<Record>;
+
 /// One request under way.
 enum Flight {
     Read {
         arrives: i64,
         answer: Option<i64>,
-        seen: Option<Option<Record>>,
+        seen: Option<Seen>,
     },
     Write {
         sent: i64,
