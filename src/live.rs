@@ -3,6 +3,7 @@
 //! | module | what for |
 //! |---|---|
 //! | [`gpu_pool`] | our own object: settings and status of a pool |
+//! | [`objects`] | objects of the API, parsed into facts |
 //! | [`look`] | what the index hands to the controller at one instant |
 #![allow(
     clippy::disallowed_methods,
@@ -12,3 +13,6 @@
 #[allow(unreachable_pub, reason = "the derive makes a private module of its own")]
 pub mod gpu_pool;
 pub mod look;
+pub mod objects;
+#[cfg(test)]
+pub(crate) mod testing;
