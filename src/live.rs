@@ -3,6 +3,7 @@
 //! | module | what for |
 //! |---|---|
 //! | [`gpu_pool`] | our own object: settings and status of a pool |
+//! | [`index`] | news of objects in, a whole picture out |
 //! | [`objects`] | objects of the API, parsed into facts |
 //! | [`look`] | what the index hands to the controller at one instant |
 #![allow(
@@ -12,6 +13,7 @@
 
 #[allow(unreachable_pub, reason = "the derive makes a private module of its own")]
 pub mod gpu_pool;
+pub mod index;
 pub mod look;
 pub mod objects;
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub trait Facts: Sized {
     /// The fields of `spec` that are read.
     type Spec: DeserializeOwned + Clone + Debug + Send + Sync + 'static;
     /// The fields of `status` that are read.
-    type Status: DeserializeOwned + Clone + Debug + Send + Sync + 'static;
+    type Status: DeserializeOwned + Default + Clone + Debug + Send + Sync + 'static;
 
     /// What the object tells. `keys`: names under the group of Cluster API in use.
     fn facts(object: Object<Self::Spec, Self::Status>, keys: &CapiKeys) -> Self;
