@@ -6,6 +6,7 @@
 //! raised) are those of the first look that saw it. No clock, no I/O.
 
 mod capacity;
+mod claims;
 mod demand;
 mod findings;
 mod fit;
@@ -43,6 +44,7 @@ use crate::{
     time::Timestamp,
     world::Placement,
 };
+use claims::slices;
 use demand::{Desk, Numbers};
 use findings::Findings;
 use fleet::{Around, Fleet};
@@ -51,7 +53,10 @@ use members::Members;
 use pods::Pods;
 use pools::{Plan, plans};
 use shapes::{Owners, Shapes};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use store::Store;
 use usage::{Usage, usage};
 
@@ -137,7 +142,7 @@ pub struct Index {
     nodes: Store<Node>,
     deployments: Store<MachineDeployment>,
     sets: Store<MachineSet>,
-    machines: Store<Machine>,
+    machines: Store<Arc<Machine>>,
     classes: Store<PriorityClass>,
     pools: Store<PoolObject>,
     slices: Store<ResourceSlice>,
@@ -152,6 +157,8 @@ pub struct Index {
     /// What pools held at the last look, and how often that has changed.
     hardware: Vec<(String, Hardware)>,
     generation: u64,
+    /// Nodes that show GPUs.
+    gpu_nodes: BTreeSet<String>,
     /// Nodes that have nothing to do with GPUs.
     strangers: BTreeSet<String>,
     before: Option<Timestamp>,
@@ -183,6 +190,7 @@ impl Index {
             shown: BTreeMap::new(),
             hardware: Vec::new(),
             generation: 0,
+            gpu_nodes: BTreeSet::new(),
             strangers: BTreeSet::new(),
             before: None,
         }
@@ -231,11 +239,17 @@ impl Index {
             Event::Node(mut node) => {
                 node.conditions
                     .retain(|one| matches!(one.kind.as_str(), "Ready" | "nvidia.com/GPUReady"));
-                self.nodes.put(node.meta.key(), *node);
+                let name = node.meta.key();
+                if is_gpu_node(&node) {
+                    self.gpu_nodes.insert(name.clone());
+                } else {
+                    self.gpu_nodes.remove(&name);
+                }
+                self.nodes.put(name, *node);
             }
             Event::MachineDeployment(one) => self.deployments.put(one.meta.key(), *one),
             Event::MachineSet(one) => self.sets.put(one.meta.key(), *one),
-            Event::Machine(one) => self.machines.put(one.meta.key(), *one),
+            Event::Machine(one) => self.machines.put(one.meta.key(), Arc::from(one)),
             Event::PriorityClass(one) => self.classes.put(one.meta.key(), one),
             Event::Pool(one) => self.pools.put(one.meta.key(), *one),
             Event::Slice(one) => self.slices.put(one.meta.key(), *one),
@@ -252,7 +266,7 @@ impl Index {
     fn gone(&mut self, kind: Kind, key: &str) {
         match kind {
             Kind::Pod => self.pods.remove(key, ""),
-            Kind::Node => drop(self.nodes.remove(key)),
+            Kind::Node => self.forget_node(key),
             Kind::MachineDeployment => drop(self.deployments.remove(key)),
             Kind::MachineSet => drop(self.sets.remove(key)),
             Kind::Machine => drop(self.machines.remove(key)),
@@ -261,6 +275,11 @@ impl Index {
             Kind::ResourceSlice => drop(self.slices.remove(key)),
             Kind::Autoscaler => self.autoscaler = Autoscaler::Absent,
         }
+    }
+
+    fn forget_node(&mut self, name: &str) {
+        self.nodes.remove(name);
+        self.gpu_nodes.remove(name);
     }
 
     fn restarted(&mut self, kind: Kind) {
@@ -280,7 +299,11 @@ impl Index {
     fn synced(&mut self, kind: Kind) {
         match kind {
             Kind::Pod => self.pods.sync(),
-            Kind::Node => drop(self.nodes.sync()),
+            Kind::Node => {
+                for gone in self.nodes.sync() {
+                    self.gpu_nodes.remove(&gone.meta.name);
+                }
+            }
             Kind::MachineDeployment => drop(self.deployments.sync()),
             Kind::MachineSet => drop(self.sets.sync()),
             Kind::Machine => drop(self.machines.sync()),
@@ -294,12 +317,24 @@ impl Index {
                 self.is_autoscaler_synced = true;
             }
         }
+        self.survey();
+    }
+
+    /// Once everything but the pods is there, it is known on which nodes pods without devices matter: those
+    /// on others need not be kept until the first look.
+    fn survey(&mut self) {
+        let mut others = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Pod);
+        if self.before.is_none() && others.all(|kind| self.is_kind_synced(kind)) {
+            let members = Members::new(&self.machines, &self.nodes, &self.settings.keys);
+            let plans = plans(&self.pools, &self.deployments, &members, &self.settings);
+            self.strangers = strangers(&plans, &self.nodes, &self.gpu_nodes);
+        }
     }
 
     /// The picture at `now`. What came and went is told once.
     pub fn look(&mut self, now: Timestamp, sight: Sight) -> Look {
         let mut findings = Findings::default();
-        let usage = usage(&self.pods, self.settings.expendable_below);
+        let usage = usage(&self.pods, &self.nodes, self.settings.expendable_below);
         let slices = slices(&self.slices);
         let members = Members::new(&self.machines, &self.nodes, &self.settings.keys);
         let mut plans = plans(&self.pools, &self.deployments, &members, &self.settings);
@@ -318,14 +353,14 @@ impl Index {
             (self.hardware, self.generation) = (held, self.generation + 1);
         }
         let mut told = vec![PoolSnapshot::default(); plans.len()];
-        let around = Around { now, usage: &usage, slices: &slices };
+        let around =
+            Around { now, is_first: self.before.is_none(), usage: &usage, slices: &slices };
         let mut nodes = Vec::with_capacity(plans.len());
         for (plan, told) in plans.iter_mut().zip(&mut told) {
             nodes.push(self.fleet.look(plan, &around, told));
             told.running_milli = running_milli(plan, &usage);
             told.scheduled = schedule::occurrences(&plan.spec.schedules, now, &mut plan.notes);
         }
-        let names: BTreeSet<&str> = self.nodes.iter().map(|(name, _)| name.as_str()).collect();
         let desk = Desk {
             now,
             before: self.before,
@@ -333,12 +368,12 @@ impl Index {
             pools: &pools,
             generation: self.generation,
             expendable_below: self.settings.expendable_below,
-            nodes: &names,
+            nodes: &self.nodes,
         };
         desk.place(&mut self.pods, &mut self.numbers);
         desk.log(&mut self.pods, &mut self.numbers, &mut told);
         let demand = desk.demand(&self.pods, &mut told, &mut findings);
-        odd::nodes(&plans, self.nodes.values(), &mut findings);
+        odd::nodes(&plans, self.gpu_nodes.iter().map(String::as_str), &mut findings);
         for (pool, plan) in plans.iter_mut().enumerate() {
             plan.notes.drain(..).for_each(|note| findings.add(Some(pool), note));
         }
@@ -347,7 +382,7 @@ impl Index {
         let keys: BTreeSet<&str> = plans.iter().map(|plan| plan.key.as_str()).collect();
         self.fleet.forget(&uids, &keys);
         self.shown.retain(|key, _| keys.contains(key.as_str()));
-        let strangers = strangers(&plans, self.nodes.values());
+        let strangers = strangers(&plans, &self.nodes, &self.gpu_nodes);
         self.pods.prune(
             |node| !strangers.contains(node),
             |name| is_gpu_resource(name) || plans.iter().any(|plan| plan.hardware.resource == name),
@@ -383,7 +418,7 @@ fn learn(
     shown: &mut BTreeMap<String, Shown>,
     plans: &mut [Plan<'_>],
     slices: &BTreeMap<&str, GpuSlices>,
-    usage: &BTreeMap<String, Usage>,
+    usage: &BTreeMap<&str, Usage>,
 ) {
     for plan in plans {
         let shown = shown.entry(plan.key.clone()).or_default();
@@ -392,41 +427,22 @@ fn learn(
     }
 }
 
-/// Devices by DRA, by node: of each driver's pool the newest generation.
-fn slices(all: &Store<ResourceSlice>) -> BTreeMap<&str, GpuSlices> {
-    let mut newest: BTreeMap<(&str, &str, &str), (i64, u32, u32, u32)> = BTreeMap::new();
-    for slice in all.values().filter(|slice| slice.driver.starts_with("gpu.")) {
-        let Some(node) = slice.node.as_deref() else { continue };
-        let known = newest.entry((node, &slice.driver, &slice.pool)).or_default();
-        if slice.generation > known.0 {
-            *known = (slice.generation, slice.slices, 0, 0);
-        }
-        if slice.generation == known.0 {
-            *known = (known.0, slice.slices, known.2 + 1, known.3.saturating_add(slice.devices));
-        }
-    }
-    let mut nodes: BTreeMap<&str, GpuSlices> = BTreeMap::new();
-    for ((node, driver, _), (_, slices, seen, devices)) in newest {
-        let first = GpuSlices { driver: driver.to_owned(), devices: 0, is_complete: true };
-        let known = nodes.entry(node).or_insert(first);
-        known.devices = known.devices.saturating_add(devices);
-        known.is_complete &= seen >= slices;
-    }
-    nodes
-}
-
 /// Nodes that are of no pool and show no GPU.
-fn strangers<'a>(plans: &[Plan<'_>], nodes: impl Iterator<Item = &'a Node>) -> BTreeSet<String> {
+fn strangers(
+    plans: &[Plan<'_>],
+    nodes: &Store<Node>,
+    gpu_nodes: &BTreeSet<String>,
+) -> BTreeSet<String> {
     let members = plans.iter().flat_map(|plan| plan.members).filter_map(|member| member.node);
     let members: BTreeSet<&str> = members.map(|node| node.meta.name.as_str()).collect();
     let is_strange =
-        |node: &&Node| !members.contains(node.meta.name.as_str()) && !is_gpu_node(node);
-    nodes.filter(is_strange).map(|node| node.meta.name.clone()).collect()
+        |name: &&String| !members.contains(name.as_str()) && !gpu_nodes.contains(*name);
+    nodes.iter().map(|(name, _)| name).filter(is_strange).cloned().collect()
 }
 
-fn running_milli(plan: &Plan<'_>, usage: &BTreeMap<String, Usage>) -> u64 {
+fn running_milli(plan: &Plan<'_>, usage: &BTreeMap<&str, Usage>) -> u64 {
     let nodes = plan.members.iter().filter_map(|member| member.node);
-    let used = nodes.filter_map(|node| usage.get(&node.meta.name));
+    let used = nodes.filter_map(|node| usage.get(node.meta.name.as_str()));
     used.fold(0, |sum: u64, usage| {
         sum.saturating_add(u64::from(usage.gpus(&plan.hardware.resource)) * 1000)
     })

@@ -10,18 +10,19 @@ use super::{
     pods::{Job, Pods, Tracked, ended},
     pools::Plan,
     shapes::{Owners, Shapes},
+    store::Store,
 };
 use crate::{
     engine::PoolSettings,
     live::look::WaitingPod,
-    model::{Arrival, Finish, PoolSnapshot, Queued, ShapeId, Waiting, object::Pod},
+    model::{
+        Arrival, Finish, PoolSnapshot, Queued, ShapeId, Waiting,
+        object::{Node, Pod},
+    },
     readiness::is_gpu_resource,
     time::Timestamp,
 };
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 /// Chance that work which is held back is admitted within a lead time.
 const EVENS: f64 = 0.5;
@@ -41,7 +42,7 @@ pub(super) struct Desk<'a> {
     /// Changes when what pools hold does.
     pub(super) generation: u64,
     pub(super) expendable_below: i32,
-    pub(super) nodes: &'a BTreeSet<&'a str>,
+    pub(super) nodes: &'a Store<Node>,
 }
 
 /// Numbers that are given out.
@@ -207,7 +208,8 @@ impl Desk<'_> {
 
     fn is_waiting(&self, tracked: &Tracked) -> bool {
         let pod = &tracked.pod;
-        let has_place = pod.nominated_node.as_deref().is_some_and(|node| self.nodes.contains(node));
+        let has_place =
+            pod.nominated_node.as_deref().is_some_and(|node| self.nodes.get(node).is_some());
         pod.node.is_none()
             && !tracked.is_over()
             && !pod.meta.is_deleting

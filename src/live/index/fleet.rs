@@ -15,7 +15,10 @@ use crate::{
     readiness::{Expected, Readiness, readiness},
     time::Timestamp,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 const HOLD_UNTIL: &str = "prewarm.dev/hold-until";
 const CORDONED: &str = "prewarm.dev/cordoned";
@@ -55,7 +58,9 @@ pub(super) struct Fleet {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Around<'a> {
     pub(super) now: Timestamp,
-    pub(super) usage: &'a BTreeMap<String, Usage>,
+    /// What is found failed at the first look failed some time ago.
+    pub(super) is_first: bool,
+    pub(super) usage: &'a BTreeMap<&'a str, Usage>,
     pub(super) slices: &'a BTreeMap<&'a str, GpuSlices>,
 }
 
@@ -133,7 +138,7 @@ impl Fleet {
             readiness(Some(member.machine), member.node, expected, slices, known.was_ready);
         known.was_ready |= readiness.is_usable();
         if matches!(readiness, Readiness::Failed(_)) {
-            told.was_refused |= !known.was_refused;
+            told.was_refused |= !known.was_refused && !around.is_first;
             known.was_refused = true;
         }
         known.enter(readiness.stage(), member, now);
@@ -219,8 +224,10 @@ impl Known {
             free: Free {
                 gpus: free_gpus,
                 shared: Vec::new(),
-                cpu_milli: hardware.cpu_milli.and(left.map(|(cpu, _)| cpu)),
-                memory_mib: hardware.memory_mib.and(left.map(|(_, memory)| memory)),
+                cpu_milli: left.map(|(cpu, _)| cpu).filter(|_| hardware.cpu_milli.is_some()),
+                memory_mib: left
+                    .map(|(_, memory)| memory)
+                    .filter(|_| hardware.memory_mib.is_some()),
             },
             idle_since: self.idle_since,
         }
@@ -238,7 +245,7 @@ fn gpus(
 ) -> (u32, u32) {
     let counted = node.allocatable.extended.get(&hardware.resource).copied().unwrap_or_default();
     let dra = slices.filter(|slices| slices.is_complete && counted == 0);
-    let there = dra.map_or(clip(counted), |slices| slices.devices).min(hardware.gpus);
+    let there = dra.map_or_else(|| clip(counted), |slices| slices.devices).min(hardware.gpus);
     let used = usage.map_or(0, |usage| usage.gpus(&hardware.resource));
     // Which devices a claim has is not read: a node with one counts as full.
     let used = if usage.is_some_and(|usage| usage.has_claims) { hardware.gpus } else { used };
@@ -295,7 +302,7 @@ fn beside(
     let hold = annotation(HOLD_UNTIL).and_then(|text| text.parse::<jiff::Timestamp>().ok());
     PoolNode {
         id,
-        machine: Some(member.machine.clone()),
+        machine: Some(Arc::clone(member.machine)),
         node: meta.map(|meta| meta.name.clone()),
         node_version: meta.map(|meta| meta.resource_version.clone()).unwrap_or_default(),
         readiness,

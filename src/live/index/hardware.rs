@@ -54,7 +54,7 @@ impl Shown {
         &mut self,
         members: &[Member<'_>],
         slices: &BTreeMap<&str, GpuSlices>,
-        usage: &BTreeMap<String, Usage>,
+        usage: &BTreeMap<&str, Usage>,
     ) {
         let live: Vec<&Node> = members.iter().filter_map(|member| member.node).collect();
         if let Some(gpus) = most_common(&live, slices) {
@@ -63,7 +63,7 @@ impl Shown {
         let complete = live.iter().filter(|node| has_all(node));
         let (mut cpu, mut memory) = (None, None);
         for node in complete {
-            let taken = usage.get(&node.meta.name).cloned().unwrap_or_default();
+            let taken = usage.get(node.meta.name.as_str()).cloned().unwrap_or_default();
             let left = node.allocatable.cpu_milli.saturating_sub(taken.everywhere_cpu_milli);
             cpu = Some(cpu.map_or(left, |least: u64| least.min(left)));
             let left = node.allocatable.memory_bytes.saturating_sub(taken.everywhere_memory_bytes);
@@ -173,8 +173,19 @@ fn common_labels(nodes: &[&Node]) -> Strings {
     let Some((first, rest)) = nodes.split_first() else { return Strings::new() };
     let mut common = first.meta.labels.clone();
     common.remove("kubernetes.io/hostname");
-    common.retain(|key, value| rest.iter().all(|node| node.meta.labels.get(key) == Some(value)));
+    for node in rest {
+        keep_common(&mut common, &node.meta.labels);
+    }
     common
+}
+
+/// Keeps what both have. Both are in order, so they are walked side by side.
+fn keep_common(common: &mut Strings, other: &Strings) {
+    let mut other = other.iter().peekable();
+    common.retain(|key, value| {
+        while other.next_if(|(next, _)| *next < key).is_some() {}
+        other.peek() == Some(&(key, &*value))
+    });
 }
 
 fn common_taints(nodes: &[&Node]) -> Vec<Taint> {

@@ -7,12 +7,12 @@ use crate::{
     live::objects::CapiKeys,
     model::object::{Machine, MachineDeployment, Node},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A Machine and its Node, if it has registered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member<'a> {
-    pub(super) machine: &'a Machine,
+    pub(super) machine: &'a Arc<Machine>,
     pub(super) node: Option<&'a Node>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Members<'a>(BTreeMap<&'a str, BTreeMap<&'a str, Vec<Member<'a>
 
 impl<'a> Members<'a> {
     pub(super) fn new(
-        machines: &'a Store<Machine>,
+        machines: &'a Store<Arc<Machine>>,
         nodes: &'a Store<Node>,
         keys: &CapiKeys,
     ) -> Self {

@@ -4,7 +4,7 @@ use super::{
     findings::{Findings, Note},
     pools::{ACCELERATOR, Plan},
 };
-use crate::{model::object::Node, readiness::is_gpu_node};
+use crate::model::object::Node;
 use std::collections::BTreeSet;
 
 /// GPU resources that cluster-autoscaler counts before it calls a labelled node ready.
@@ -19,7 +19,7 @@ const KNOWN_TO_AUTOSCALER: [&str; 5] = [
 /// GPU nodes in no pool, and those that cluster-autoscaler will never call ready (its issue 8095).
 pub(super) fn nodes<'a>(
     plans: &[Plan<'_>],
-    all: impl Iterator<Item = &'a Node>,
+    gpu_nodes: impl Iterator<Item = &'a str>,
     findings: &mut Findings,
 ) {
     let mut pooled = BTreeSet::new();
@@ -35,8 +35,7 @@ pub(super) fn nodes<'a>(
             findings.add(Some(pool), Note::new("UnreadyForAutoscaler", what));
         }
     }
-    let is_lost = |node: &&Node| is_gpu_node(node) && !pooled.contains(node.meta.name.as_str());
-    let lost: Vec<&str> = all.filter(is_lost).map(|node| node.meta.name.as_str()).collect();
+    let lost: Vec<&str> = gpu_nodes.filter(|name| !pooled.contains(name)).collect();
     if let Some(first) = lost.first() {
         let what = format!("{} GPU nodes are of no pool, such as {first}", lost.len());
         findings.add(None, Note::new("NodeOfNoPool", what));

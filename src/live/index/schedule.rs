@@ -36,7 +36,8 @@ pub(super) fn occurrences(
                 }));
             }
             Err(wrong) => {
-                notes.push(Note::bad_setting(format!("schedules: {wrong}; it is left out")))
+                let what = format!("schedules: {wrong}; it is left out");
+                notes.push(Note::bad_setting(what));
             }
         }
     }

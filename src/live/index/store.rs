@@ -53,6 +53,11 @@ impl<T> Store<T> {
         self.all.get(key)
     }
 
+    /// The key itself, which lives as long as the store is not changed.
+    pub(super) fn key(&self, key: &str) -> Option<&str> {
+        self.all.get_key_value(key).map(|(key, _)| key.as_str())
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &T)> {
         self.all.iter()
     }

@@ -9,14 +9,10 @@ mod size;
 
 use super::*;
 use crate::{
-    live::{
-        objects::{CapiKeys, Facts, pool},
-    },
+    live::objects::{CapiKeys, Facts, pool},
     model::{
         NodeSnapshot,
-        object::{
-            Condition, Gang, Meta, Owner, PodPhase, Resources, Strings, Unscheduled,
-        },
+        object::{Condition, Gang, Meta, Owner, PodPhase, Resources, Strings, Unscheduled},
     },
     readiness::Readiness,
     time::Millis,

@@ -71,7 +71,7 @@ pub(super) fn pool_settings(
         plan.notes.push(Note::bad_setting(what));
         crate::live::gpu_pool::GpuPoolSpec::default_waiting_cost_ratio()
     };
-    let ledger = LedgerSettings::default();
+    let (ledger, steps) = (LedgerSettings::default(), StepSettings::default());
     let bounds = &spec.limits;
     PoolSettings {
         pool: pool(plan, limits),
@@ -85,8 +85,8 @@ pub(super) fn pool_settings(
                 .map_or(ledger.capacity_node_ms, |hours| Millis::from_hours(i64::from(hours)).0),
         },
         steps: StepSettings {
-            max_in_flight: bounds.max_in_flight.or(StepSettings::default().max_in_flight),
-            ..StepSettings::default()
+            max_in_flight: bounds.max_in_flight.or(steps.max_in_flight),
+            ..steps
         },
         budgets: Budgets { max_speculative_nodes: bounds.max_speculative_nodes, max_nodes: None },
         windows: Windows::default(),

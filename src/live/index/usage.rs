@@ -1,7 +1,10 @@
 //! What pods take of each node.
 
-use super::pods::Pods;
-use crate::readiness::is_gpu_resource;
+use super::{pods::Pods, store::Store};
+use crate::{
+    model::object::{Node, Pod},
+    readiness::is_gpu_resource,
+};
 use std::collections::BTreeMap;
 
 /// What pods take of one node.
@@ -36,6 +39,21 @@ impl Usage {
         }
     }
 
+    fn take(&mut self, pod: &Pod, is_everywhere: bool) {
+        let requests = &pod.requests;
+        self.add(requests.cpu_milli, requests.memory_bytes, is_everywhere);
+        let has_claims = !pod.claims.is_empty();
+        let asks = has_claims || requests.extended.keys().any(|name| is_gpu_resource(name));
+        self.jobs += u32::from(asks && !is_everywhere);
+        self.has_claims |= has_claims;
+        for (resource, &count) in &requests.extended {
+            match self.extended.get_mut(resource) {
+                Some(sum) => *sum = sum.saturating_add(count),
+                None => drop(self.extended.insert(resource.clone(), count)),
+            }
+        }
+    }
+
     /// Devices of this resource in use.
     pub(super) fn gpus(&self, resource: &str) -> u32 {
         let count = self.extended.get(resource).copied().unwrap_or_default();
@@ -43,36 +61,24 @@ impl Usage {
     }
 }
 
-/// By node. Pods that are being deleted count until they are gone, expendable ones never.
-pub(super) fn usage(pods: &Pods, expendable_below: i32) -> BTreeMap<String, Usage> {
-    let mut nodes: BTreeMap<String, Usage> = BTreeMap::new();
+/// By node, for nodes that are there. Pods that are being deleted count until they are gone, expendable
+/// ones never.
+pub(super) fn usage<'a>(
+    pods: &Pods,
+    nodes: &'a Store<Node>,
+    expendable_below: i32,
+) -> BTreeMap<&'a str, Usage> {
+    let mut used: BTreeMap<&str, Usage> = BTreeMap::new();
     for other in pods.others.values() {
-        let node = at(&mut nodes, &other.node);
+        let Some(name) = nodes.key(&other.node) else { continue };
+        let node = used.entry(name).or_default();
         node.add(other.cpu_milli, other.memory_bytes, other.is_everywhere);
     }
     for tracked in pods.tracked.values() {
-        let Some(name) = tracked.holds() else { continue };
-        if tracked.is_expendable(expendable_below) {
-            continue;
-        }
-        let (requests, is_everywhere) = (&tracked.pod.requests, tracked.is_everywhere());
-        let node = at(&mut nodes, name);
-        node.add(requests.cpu_milli, requests.memory_bytes, is_everywhere);
-        let has_claims = !tracked.pod.claims.is_empty();
-        let asks = has_claims || requests.extended.keys().any(|name| is_gpu_resource(name));
-        node.jobs += u32::from(asks && !is_everywhere);
-        node.has_claims |= has_claims;
-        for (resource, &count) in &requests.extended {
-            let sum = node.extended.entry(resource.clone()).or_default();
-            *sum = sum.saturating_add(count);
+        let Some(name) = tracked.holds().and_then(|name| nodes.key(name)) else { continue };
+        if !tracked.is_expendable(expendable_below) {
+            used.entry(name).or_default().take(&tracked.pod, tracked.is_everywhere());
         }
     }
-    nodes
-}
-
-fn at<'a>(nodes: &'a mut BTreeMap<String, Usage>, name: &str) -> &'a mut Usage {
-    if !nodes.contains_key(name) {
-        nodes.insert(name.to_owned(), Usage::default());
-    }
-    nodes.entry(name.to_owned()).or_default()
+    used
 }

@@ -41,7 +41,7 @@ fn recorded_pods_are_demand_or_not() {
         let mut events = one_node();
         events.push(node("gpu-ok", 300, 8).into());
         events.push(pod.into());
-        let look = super::look(&mut index(events), 400);
+        let look = look(&mut index(events), 400);
         assert_eq!(look.snapshot.waiting.len(), waiting, "{name}");
         assert_eq!(reasons(&look).contains(&"FitsNoPool"), homeless == 1, "{name}");
         assert_eq!(look.waiting.len(), waiting + homeless, "{name}");

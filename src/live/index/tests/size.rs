@@ -51,7 +51,15 @@ fn big(
 fn measure(nodes: usize, gpu_nodes: usize, pods: usize, gpu_pods: usize) {
     let empty = resident();
     let began = Instant::now();
-    let mut index = index(big(nodes, gpu_nodes, pods, gpu_pods));
+    let mut index = Index::new(IndexSettings::default());
+    for event in big(nodes, gpu_nodes, pods, gpu_pods) {
+        if matches!(event, Event::Pod(_)) && !index.is_kind_synced(Kind::Node) {
+            let others = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Pod);
+            others.for_each(|kind| index.apply(Event::Synced(kind)));
+        }
+        index.apply(event);
+    }
+    index.apply(Event::Synced(Kind::Pod));
     let (told, listed) = (began.elapsed(), resident());
     let began = Instant::now();
     look(&mut index, 400);
