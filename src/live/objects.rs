@@ -5,6 +5,7 @@
 //! cannot be read count as nothing, and what decides (annotations) is kept as text and judged by the index.
 //! Source: Kubernetes 1.33-1.36 API, Cluster API v1.11-v1.14 (v1beta1 and v1beta2 in one tolerant struct).
 
+pub mod annotations;
 mod autoscaler;
 mod capi;
 mod keys;

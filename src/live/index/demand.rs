@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     engine::PoolSettings,
-    live::look::WaitingPod,
+    live::{
+        look::WaitingPod,
+        objects::annotations::{DELAY, DELAY_IS_OURS},
+    },
     model::{
         Arrival, Finish, PoolSnapshot, Queued, ShapeId, Waiting,
         object::{Node, Pod},
@@ -26,8 +29,6 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 /// Chance that work which is held back is admitted within a lead time.
 const EVENS: f64 = 0.5;
-const DELAY: &str = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay";
-const DELAY_IS_OURS: &str = "prewarm.dev/pod-scale-up-delay";
 /// Pods named in findings.
 const NAMED: usize = 20;
 

@@ -7,7 +7,10 @@
 
 use super::{hardware::Hardware, members::Member, pools::Plan, usage::Usage};
 use crate::{
-    live::look::PoolNode,
+    live::{
+        look::PoolNode,
+        objects::annotations::{CORDONED, HOLD_UNTIL, SCALE_DOWN_DISABLED},
+    },
     model::{
         Free, NodeId, NodeSnapshot, NodeStage, PoolSnapshot,
         object::{GpuSlices, Machine, Node},
@@ -19,10 +22,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-
-const HOLD_UNTIL: &str = "prewarm.dev/hold-until";
-const CORDONED: &str = "prewarm.dev/cordoned";
-const SCALE_DOWN_DISABLED: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
 
 /// What is remembered of a node.
 #[derive(Clone, Copy, Debug)]
@@ -202,10 +201,12 @@ impl Known {
     ) -> NodeSnapshot {
         let stage = self.stage.unwrap_or(NodeStage::Requested);
         let is_requested = stage == NodeStage::Requested;
-        let (gpus, free_gpus) = member
-            .node
-            .filter(|_| !is_requested)
-            .map_or((0, 0), |node| gpus(readiness, node, hardware, slices, usage));
+        let (gpus, free_gpus) = match member.node {
+            Some(node) if !is_requested => gpus(readiness, node, hardware, slices, usage),
+            // Its Node is gone: nothing is free, and nothing says that it comes back.
+            None if stage == NodeStage::Usable => (hardware.gpus, 0),
+            _ => (0, 0),
+        };
         let is_idle = readiness.is_usable()
             && member.node.is_some_and(|node| !node.is_unschedulable)
             && usage.is_none_or(|usage| usage.jobs == 0);

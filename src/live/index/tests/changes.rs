@@ -158,3 +158,22 @@ proptest! {
         prop_assert!(told.findings.iter().all(|one| one.message.len() < 2000));
     }
 }
+
+#[test]
+fn pods_that_come_last_are_not_kept_even_before_the_first_look() {
+    let mut index = Index::new(IndexSettings::default());
+    let (pods, others): (Vec<Event>, Vec<Event>) =
+        cluster().into_iter().partition(|event| matches!(event, Event::Pod(_)));
+    others.into_iter().for_each(|event| index.apply(event));
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Pod) {
+        index.apply(Event::Synced(kind));
+    }
+    pods.into_iter().for_each(|event| index.apply(event));
+    index.apply(Event::Synced(Kind::Pod));
+    assert_eq!(
+        index.pods.others.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(),
+        ["ml/web1"]
+    );
+    let told = look(&mut index, 400);
+    assert_eq!(picture(&told), picture(&look(&mut super::index(cluster()), 400)));
+}

@@ -153,3 +153,52 @@ fn nodes_find_their_machines_by_provider_id_name_or_annotation() {
     let azure = Machine { provider_id: scale_set("one"), ..n1() };
     assert_eq!(of(azure, other("x", &scale_set("two"))), None, "both end in 0");
 }
+
+#[test]
+fn a_usable_node_that_vanishes_is_not_counted_on() {
+    let mut index = index(one_node());
+    look(&mut index, 400);
+    index.apply(Event::Gone { kind: Kind::Node, key: "n1".into() });
+    let told = look(&mut index, 410);
+    assert_eq!(told.pools[0].nodes[0].readiness, Readiness::Degraded { gpus: 0, of: 8 });
+    let node = &told.snapshot.pools[0].nodes[0];
+    assert_eq!((node.stage, node.gpus, node.free.gpus), (NodeStage::Usable, 8, 0));
+}
+
+#[test]
+fn devices_by_dra_count_once_the_newest_generation_is_complete() {
+    let slice = |name: &str, generation, devices| {
+        let (driver, pool) = ("gpu.nvidia.com".to_owned(), "n1".to_owned());
+        let node = Some("n1".to_owned());
+        let meta = meta("", name, 0);
+        let slice = ResourceSlice { meta, driver, node, pool, generation, slices: 2, devices };
+        Event::Slice(Box::new(slice))
+    };
+    let mut dra = node("n1", 300, 0);
+    dra.capacity = amounts(0);
+    let machine = machine("n1", "a", 0);
+    let mut index = index([deployment("a", 1).into(), machine.into(), dra.into()]);
+    index.apply(slice("old", 1, 8));
+    index.apply(slice("new-0", 2, 4));
+    let readiness = |index: &mut Index, at| look(index, at).pools[0].nodes[0].readiness.clone();
+    assert_eq!(readiness(&mut index, 400), Readiness::KubeReady, "one of two slices");
+    index.apply(slice("new-1", 2, 4));
+    assert_eq!(readiness(&mut index, 410), Readiness::Allocatable);
+    let told = look(&mut index, 420).snapshot.pools[0].nodes[0].clone();
+    assert_eq!((told.gpus, told.free.gpus), (8, 8));
+}
+
+#[test]
+fn annotations_of_ours_on_nodes_are_read() {
+    let mut held = node("n1", 300, 8);
+    held.is_unschedulable = true;
+    held.meta.annotations = strings(&[
+        ("prewarm.dev/hold-until", "2026-11-21T07:23:33Z"),
+        ("prewarm.dev/cordoned", "true"),
+        ("cluster-autoscaler.kubernetes.io/scale-down-disabled", "true"),
+    ]);
+    let events = [Event::from(deployment("a", 1)), machine("n1", "a", 0).into(), held.into()];
+    let told = look(&mut index(events), 400).pools[0].nodes[0].clone();
+    assert_eq!(told.hold_until, Some(secs(600)));
+    assert!(told.is_cordoned_by_us && told.is_scale_down_disabled);
+}
