@@ -110,11 +110,17 @@ fn bound(pod: Pod, node: &str, at: i64) -> Pod {
 /// An index to which everything listed was told.
 fn index(events: impl IntoIterator<Item = Event>) -> Index {
     let mut index = Index::new(IndexSettings::default());
-    Kind::ALL.into_iter().for_each(|kind| index.apply(Event::Restarted(kind)));
-    events.into_iter().for_each(|event| index.apply(event));
-    Kind::ALL.into_iter().for_each(|kind| index.apply(Event::Synced(kind)));
+    tell(&mut index, Kind::ALL.map(Event::Restarted));
+    tell(&mut index, events);
+    tell(&mut index, Kind::ALL.map(Event::Synced));
     assert!(index.is_synced());
     index
+}
+
+fn tell(index: &mut Index, events: impl IntoIterator<Item = Event>) {
+    for event in events {
+        index.apply(event);
+    }
 }
 
 fn look(index: &mut Index, at: i64) -> Look {
@@ -146,6 +152,7 @@ impl From<MachineDeployment> for Event {
 }
 
 /// A `GpuPool` with this `spec`.
+#[allow(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn gpu_pool(name: &str, spec: Value) -> Event {
     let meta = json!({"name": name, "namespace": "demo", "uid": format!("uid-of-{name}"), "generation": 3});
     let object = json!({"apiVersion": "prewarm.dev/v1alpha1", "kind": "GpuPool", "metadata": meta, "spec": spec});

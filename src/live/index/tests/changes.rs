@@ -51,7 +51,7 @@ fn a_list_that_does_not_have_something_any_more_drops_it() {
     ] {
         index.apply(event);
     }
-    Kind::ALL.into_iter().for_each(|kind| index.apply(Event::Synced(kind)));
+    tell(&mut index, Kind::ALL.map(Event::Synced));
     let after = look(&mut index, 410);
     assert_eq!((after.pools.len(), after.pools[0].nodes.len()), (1, 1));
     assert!(!after.pools[0].exists, "its GpuPool is gone; it is found all the same");
@@ -94,7 +94,7 @@ fn numbering_goes_on_after_a_restart() {
     let before = look(&mut first, 400);
     let settings = IndexSettings { seeds: first.seeds(), ..IndexSettings::default() };
     let mut second = Index::new(settings);
-    cluster().into_iter().for_each(|event| second.apply(event));
+    tell(&mut second, cluster());
     let after = look(&mut second, 500);
     assert_eq!(before.snapshot.shapes, after.snapshot.shapes);
     let jobs = |look: &Look| -> Vec<u32> {
@@ -164,11 +164,11 @@ fn pods_that_come_last_are_not_kept_even_before_the_first_look() {
     let mut index = Index::new(IndexSettings::default());
     let (pods, others): (Vec<Event>, Vec<Event>) =
         cluster().into_iter().partition(|event| matches!(event, Event::Pod(_)));
-    others.into_iter().for_each(|event| index.apply(event));
+    tell(&mut index, others);
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Pod) {
         index.apply(Event::Synced(kind));
     }
-    pods.into_iter().for_each(|event| index.apply(event));
+    tell(&mut index, pods);
     index.apply(Event::Synced(Kind::Pod));
     assert_eq!(
         index.pods.others.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(),

@@ -6,8 +6,8 @@ use crate::model::NodeStage;
 /// The recorded node with the recorded machine and deployment, on a fresh index.
 fn recorded_look(name: &str) -> Option<Look> {
     let node = recorded::<Node>(name)?;
-    let machine = recorded::<Machine>("machine-running-v1beta2").unwrap();
-    let deployment = recorded::<MachineDeployment>("machinedeployment-v1beta2").unwrap();
+    let machine = recorded::<Machine>("machine-running-v1beta2")?;
+    let deployment = recorded::<MachineDeployment>("machinedeployment-v1beta2")?;
     let deployment = MachineDeployment { replicas: Some(1), ..deployment };
     Some(look(&mut index([deployment.into(), machine.into(), node.into()]), 60))
 }

@@ -55,7 +55,7 @@ fn measure(nodes: usize, gpu_nodes: usize, pods: usize, gpu_pods: usize) {
     for event in big(nodes, gpu_nodes, pods, gpu_pods) {
         if matches!(event, Event::Pod(_)) && !index.is_kind_synced(Kind::Node) {
             let others = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Pod);
-            others.for_each(|kind| index.apply(Event::Synced(kind)));
+            tell(&mut index, others.map(Event::Synced));
         }
         index.apply(event);
     }
