@@ -5,6 +5,8 @@
 #![allow(clippy::disallowed_methods, reason = "the shell is where clock and environment are read")]
 
 #[cfg(feature = "live")]
+mod cluster_flags;
+#[cfg(feature = "live")]
 mod crd;
 mod decisions;
 mod explain;
@@ -12,6 +14,8 @@ mod file;
 mod import;
 mod progress;
 mod replay;
+#[cfg(feature = "live")]
+mod run;
 mod simulate;
 mod trace_flags;
 mod values;
@@ -38,6 +42,9 @@ enum Command {
     Replay(replay::Args),
     /// Explain one decision of a log.
     Explain(explain::Args),
+    /// Run the controller.
+    #[cfg(feature = "live")]
+    Run(Box<run::Args>),
     /// Print the definition of our object, for `kubectl apply`.
     #[cfg(feature = "live")]
     Crd(crd::Args),
@@ -71,6 +78,8 @@ pub fn main() -> ExitCode {
             Command::Explain(args) => explain::run(&args),
             #[cfg(feature = "live")]
             Command::Crd(args) => crd::run(&args),
+            #[cfg(feature = "live")]
+            Command::Run(args) => run::run(&args),
         });
     match ended {
         Ok(Ending::Fine) => ExitCode::SUCCESS,

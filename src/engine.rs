@@ -157,8 +157,8 @@ impl Place<'_> {
         let base = settle(&view, &base, std::iter::empty()).create;
         let base = guards.open(self.now, base, memory);
         let want = guards.bound(wanted.want);
-        let idle = scale_down::idle_nodes(&self.told.nodes);
-        let plan = settle(&view, &want, idle.iter().map(|&(since, _)| since));
+        let idle = scale_down::idle_nodes(&self.told.nodes, self.settings.steps.min_hold);
+        let plan = settle(&view, &want, idle.iter().map(|node| node.since));
         let ahead = plan.create.saturating_sub(base);
         let allowed = guards.allow(self, ahead, memory);
         let create = guards.within(budget, base + allowed);

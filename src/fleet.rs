@@ -72,8 +72,10 @@ pub enum Fault {
 pub struct FleetSettings {
     /// Only these namespaces are played.
     pub namespaces: Vec<String>,
-    /// By MachineDeployment (`namespace/name`); others take the default.
+    /// By MachineDeployment (`namespace/name`).
     pub times: BTreeMap<String, NodeTimes>,
+    /// Of other MachineDeployments.
+    pub default_times: NodeTimes,
     /// Nodes get the label `cluster-api/accelerator` (with the deployment's accelerator).
     pub label_accelerator: bool,
     /// Finished pods are deleted so long after they ended.

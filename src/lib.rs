@@ -10,7 +10,7 @@
 //! | 3 | [`strategy`], [`world`], [`guard`], [`selector`], [`engine`] | 0-2 |
 //! | 4 | [`config`] | 0-1 |
 //! | 4 | [`decision_log`] | 0-3 |
-//! | 5 | [`sim`], `live` | 0-4 |
+//! | 5 | [`sim`], `live`, `fleet`, `embedded_api` (features `live`, `embedded`) | 0-4 |
 //! | 6 | [`cli`] | all |
 //!
 //! ARCHITECTURE.md says more; `tests/layers.rs` keeps the table true.
@@ -18,6 +18,8 @@
 pub mod cli;
 pub mod config;
 pub mod decision_log;
+#[cfg(feature = "embedded")]
+pub mod embedded_api;
 pub mod engine;
 #[cfg(feature = "embedded")]
 pub mod fleet;

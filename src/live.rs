@@ -2,20 +2,46 @@
 //!
 //! | module | what for |
 //! |---|---|
-//! | [`gpu_pool`] | our own object: settings and status of a pool |
+//! | [`run`] | starts everything, turns the loop, ends in good order |
+//! | [`controller`] | one turn: look and decide, and what lasts from turn to turn |
+//! | [`client`] | clients of the two clusters, discovery of Cluster API |
+//! | [`watch`], [`watched`] | streams of the API, and which of them there are |
+//! | [`objects`] | objects of the API, parsed into facts |
+//! | [`index`] | facts in, at any instant a whole picture out |
 //! | [`look`] | what the index hands to the controller at one instant |
+//! | [`gpu_pool`] | our own object: settings and status of a pool |
+//! | [`actuate`] | the only place that writes to a cluster |
+//! | [`leader`] | one replica acts |
+//! | [`status`], [`status_writer`] | what a pool's status says, and writing it |
+//! | [`announce`] | Events |
+//! | [`kept_memory`] | what was learned, over restarts |
+//! | [`journal`] | what was decided: the last decisions, and the log |
+//! | [`metrics`], [`http`] | metrics and endpoints |
+//! | [`clock`] | the one place that reads the system clock |
 #![allow(
     clippy::disallowed_methods,
     reason = "the controller reads the clock and its environment; what decides does not"
 )]
 
+pub mod actuate;
 pub mod announce;
+pub mod client;
 pub mod clock;
+pub mod controller;
 #[allow(unreachable_pub, reason = "the derive makes a private module of its own")]
 pub mod gpu_pool;
 pub mod http;
+pub mod index;
 pub mod journal;
 pub mod kept_memory;
+pub mod leader;
 pub mod look;
 pub mod metrics;
+pub mod objects;
+pub mod run;
 pub mod status;
+pub mod status_writer;
+#[cfg(test)]
+mod testing;
+pub mod watch;
+pub mod watched;

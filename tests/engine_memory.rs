@@ -216,20 +216,24 @@ fn damage(value: &mut Value, rng: &mut Rng) {
     }
 }
 
-#[test]
-fn damage_is_refused_or_harmless() {
-    let (settings, kept, picture, now) = rich();
-    let whole: Value = serde_json::from_str(&kept).unwrap();
+/// Places by kind: long lists of alike items would get all the damage otherwise.
+fn kinds_of_places(whole: &Value) -> Vec<(String, Vec<Vec<String>>)> {
     let mut all = Vec::new();
-    places(&whole, &mut Vec::new(), &mut all);
-    // Long lists of alike items would get all the damage: of each kind of place, a few.
+    places(whole, &mut Vec::new(), &mut all);
     let mut kinds = std::collections::BTreeMap::<String, Vec<Vec<String>>>::new();
     for place in all {
         let is_name = |key: &&String| key.parse::<u64>().is_err();
         let kind = place.iter().filter(is_name).map(String::as_str).collect::<Vec<_>>().join(".");
         kinds.entry(format!("{kind}/{}", place.len())).or_default().push(place);
     }
-    let kinds: Vec<(String, Vec<Vec<String>>)> = kinds.into_iter().collect();
+    kinds.into_iter().collect()
+}
+
+#[test]
+fn damage_is_refused_or_harmless() {
+    let (settings, kept, picture, now) = rich();
+    let whole: Value = serde_json::from_str(&kept).unwrap();
+    let kinds = kinds_of_places(&whole);
     let (mut rng, mut refused, mut panicked) = (Rng(11), 0, std::collections::BTreeSet::new());
     for case in 0..2_000 {
         let mut damaged = whole.clone();
@@ -275,4 +279,72 @@ fn any_broken_text_is_refused_or_harmless() {
         }));
         assert!(lives.is_ok(), "case {case}");
     }
+}
+
+/// Numbers that no pool comes to, but that fit their fields.
+fn distort(value: &mut Value, rng: &mut Rng) {
+    let signed = [-1, i64::MIN, i64::MIN + 1, i64::MAX, i64::MAX - 1, 1 << 40, -(1 << 40), 1 << 53];
+    let whole =
+        [0, 1, 7, u64::from(u32::MAX), u64::from(u32::MAX) - 1, 1 << 31, u64::from(u16::MAX), 999];
+    match value {
+        Value::Array(items) if !items.is_empty() => match rng.within(0, 5) {
+            0 => items.truncate(items.len() / 2),
+            1 => items.clear(),
+            2 => items.reverse(),
+            3 => items.extend(items.clone()),
+            _ => items.insert(0, items[items.len() / 2].clone()),
+        },
+        Value::Number(number) if number.is_f64() => {
+            *value = rng.pick(&[0.0, -1.0, 1e-300, 1e15, 1e300, -1e300]).into();
+        }
+        Value::Number(_) if rng.chance(50) => *value = rng.pick(&signed).into(),
+        Value::Number(_) => *value = rng.pick(&whole).into(),
+        _ => {}
+    }
+}
+
+/// The memory with a digest that fits, as after a fault in what writes it.
+fn restored(mut damaged: Value, settings: &Settings) -> Result<Memory, DamagedMemory> {
+    match Memory::restore(&damaged.to_string(), settings) {
+        Err(DamagedMemory::Digest { found, .. }) => {
+            damaged["digest"] = found.into();
+            Memory::restore(&damaged.to_string(), settings)
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn absurd_numbers_are_refused_or_harmless() {
+    let (settings, kept, picture, now) = rich();
+    let whole: Value = serde_json::from_str(&kept).unwrap();
+    let kinds = kinds_of_places(&whole);
+    let (mut rng, mut refused, mut panicked) =
+        (Rng(17), 0_usize, std::collections::BTreeMap::new());
+    let cases = 1_500;
+    for case in 0..cases {
+        let mut damaged = whole.clone();
+        let (kind, places) = &kinds[case % kinds.len()];
+        let place = &places[rng.next() as usize % places.len()];
+        distort(at(&mut damaged, place), &mut rng);
+        let told = at(&mut damaged, place).to_string().chars().take(60).collect::<String>();
+        let lives = catch_unwind(AssertUnwindSafe(|| {
+            let Ok(mut memory) = restored(damaged, &settings) else { return false };
+            for look in 1..=10 {
+                let now = now + Millis::from_secs(10 + 7_200 * look);
+                let decision = decide(now, &picture, &settings, &mut memory);
+                assert!(decision.wake_at > now);
+                memory.brief(0, &settings, &picture.shapes);
+            }
+            memory.keep().unwrap();
+            true
+        }));
+        match lives {
+            Ok(lives) => refused += usize::from(!lives),
+            Err(_) => drop(panicked.insert(kind.clone(), told)),
+        }
+    }
+    eprintln!("of {cases} absurd memories {refused} were refused");
+    assert!(panicked.is_empty(), "these numbers panic later: {panicked:#?}");
+    assert!(refused > cases / 10 && refused < cases, "{refused}");
 }

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 /// Top-level modules by layer. `packing`, `lead_time` and `forecast` do not know each other either;
 /// `sim` and (later) `live` do not.
-const LAYERS: [(&str, u8); 18] = [
+const LAYERS: &[(&str, u8)] = &[
     ("time", 0),
     ("units", 0),
     ("model", 1),
@@ -23,6 +23,7 @@ const LAYERS: [(&str, u8); 18] = [
     ("sim", 5),
     ("live", 5),
     ("fleet", 5),
+    ("embedded_api", 5),
     ("cli", 6),
 ];
 
@@ -41,6 +42,7 @@ fn may_use(module: &str, named: &str) -> bool {
         _ if module == named => true,
         0 | 3 => below <= above,
         4 if module == "config" => below <= 1,
+        5 if module == "embedded_api" => below == 0,
         _ => below < above,
     }
 }

@@ -169,7 +169,7 @@ fn held_back(report: &PoolReport) -> Option<String> {
 fn limit(binding: &Binding) -> String {
     let Binding { limit, wanted, allowed } = binding;
     let what = match limit {
-        Limit::DownStep | Limit::RecentUp => "nodes to remove",
+        Limit::DownStep | Limit::RecentUp | Limit::MinHold => "nodes to remove",
         Limit::TotalBudget => "nodes to ask for",
         _ => "nodes ahead of demand",
     };

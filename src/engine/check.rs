@@ -4,7 +4,7 @@
 use super::{Decision, PoolReport, Settings};
 use crate::{
     guard::ladder::Cause,
-    model::{Action, NodeId, NodeStage, PoolSnapshot, Snapshot},
+    model::{Action, NodeId, NodeSnapshot, NodeStage, PoolSnapshot, Snapshot},
     time::Timestamp,
 };
 use std::collections::BTreeSet;
@@ -61,6 +61,16 @@ pub enum Fault {
         /// Nodes of the reactive controller.
         shadow: u32,
     },
+    /// A node goes shortly after it became usable although the ledger is not used up.
+    #[error("pool {pool}: {young} nodes go within their minimum hold, {shed} for the ledger")]
+    Held {
+        /// Which pool.
+        pool: usize,
+        /// Nodes that go before their time.
+        young: u32,
+        /// Nodes that may.
+        shed: u32,
+    },
     /// Waiting work that could be served is not.
     #[error("pool {pool}: waiting work needs {firm} nodes, {nodes} asked for")]
     Unserved {
@@ -97,6 +107,14 @@ pub fn check(
     for (pool, report) in decision.why.iter().enumerate() {
         let told = &snapshot.pools[pool];
         check_pool(pool, told, settings, report, &decision.actions, &mut faults);
+        let hold = settings.pools[pool].steps.min_hold;
+        let is_young = |node: &&NodeSnapshot| {
+            report.scale_down.nodes.contains(&node.id) && now < node.since + hold
+        };
+        let young = told.nodes.iter().filter(is_young).count() as u32;
+        if young > report.scale_down.shed {
+            faults.push(Fault::Held { pool, young, shed: report.scale_down.shed });
+        }
         nodes_in_all += told.nodes.len() as u32 + report.observed.unseen_nodes + report.create;
     }
     let created = decision.why.iter().any(|report| report.create > 0);

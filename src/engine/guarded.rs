@@ -146,13 +146,19 @@ impl Guards {
         bounded.nodes
     }
 
-    /// How many of the nodes that are not wanted may go now.
-    pub(super) fn pace_down(&mut self, place: &Place<'_>, remove: u32, memory: &PoolMemory) -> u32 {
+    /// How many of the nodes that are not wanted may go now: `remove` are left over, `ripe` of the idle nodes
+    /// have been there for long enough.
+    pub(super) fn pace_down(
+        &mut self,
+        place: &Place<'_>,
+        (remove, ripe): (u32, u32),
+        memory: &PoolMemory,
+    ) -> u32 {
         let steps = &place.settings.steps;
         let flying = place.seen.observed.requested_nodes + place.seen.observed.warming_nodes;
         let (limit, room) =
             memory.kept.steps.down_room(place.now, self.standing.alive, flying, steps);
-        let bounded = Bounded::new(remove).at_most(limit, room);
+        let bounded = Bounded::new(remove).at_most(Limit::MinHold, ripe).at_most(limit, room);
         if !bounded.bindings.is_empty() {
             self.wake_at = self.wake_at.min(memory.kept.steps.next_change(place.now, steps));
         }

@@ -74,6 +74,11 @@ impl Lead {
         })
     }
 
+    /// Nodes on their way are seen as if for the first time.
+    pub(super) fn forget_nodes(&mut self) {
+        self.coming.clear();
+    }
+
     /// What is known.
     pub(super) const fn times(&self) -> &LeadTimes {
         &self.times

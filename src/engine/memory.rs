@@ -5,6 +5,8 @@
 //! with numbers that cannot be is refused with a reason, and a new one is built from history instead
 //! ([`Memory::new`], then [`Memory::recall`]).
 
+mod sound;
+
 use super::{
     lead::{KeptLead, Lead},
     promise::{Promises, Totals},
@@ -270,6 +272,14 @@ pub enum DamagedMemory {
         /// What is wrong.
         reason: ScoresError,
     },
+    /// Numbers that no pool comes to, or parts that do not belong together.
+    #[error("pool `{pool}`: `{field}` has numbers that cannot be")]
+    Absurd {
+        /// Which pool.
+        pool: String,
+        /// What holds them.
+        field: &'static str,
+    },
     /// Lead times of a pool.
     #[error("pool `{pool}`: lead time: {reason}")]
     Lead {
@@ -327,13 +337,15 @@ impl Memory {
     }
 
     /// What of a kept memory fits: each pool of the settings gets back what was kept under its name, or
-    /// starts anew where nothing was, or what was is refused; why is told.
+    /// starts anew where nothing was, or what was is refused; why is told. Made for a new process: what was
+    /// learned is kept; what is about single nodes and jobs, which that process numbers anew, is not.
     ///
     /// # Errors
     /// [`DamagedMemory`] if the document as a whole is of another version or damaged.
     pub fn recover(
         kept: &str,
         settings: &Settings,
+        now: Timestamp,
     ) -> Result<(Self, Vec<DamagedMemory>), DamagedMemory> {
         let mut kept = read_kept(kept)?.pools;
         let mut refused = Vec::new();
@@ -341,7 +353,7 @@ impl Memory {
             let place = kept.iter().position(|kept| kept.kept.name == pool.pool.name);
             let restored = place.map(|place| PoolMemory::restore(kept.swap_remove(place), pool));
             match restored {
-                Some(Ok(memory)) => memory,
+                Some(Ok(memory)) => memory.resumed(now),
                 Some(Err(reason)) => {
                     refused.push(reason);
                     PoolMemory::new(pool)
@@ -489,6 +501,19 @@ impl PoolMemory {
         Self { candidates: candidates.into(), gpus_per_node, lead, kept }
     }
 
+    /// What a new process goes on with.
+    fn resumed(mut self, now: Timestamp) -> Self {
+        let kept = &mut self.kept;
+        kept.shadow = Shadow::new(now);
+        kept.ledger = kept.ledger.resumed(now);
+        kept.flights = Flights::default();
+        kept.steps = Steps::default();
+        kept.demand = DemandClock { at: now, milli: 0, integral: kept.demand.integral };
+        kept.last_create = None;
+        self.lead.forget_nodes();
+        self
+    }
+
     fn restore(kept: KeptPool, settings: &PoolSettings) -> Result<Self, DamagedMemory> {
         let KeptPool { candidates: named, gpus_per_node, lead, kept } = kept;
         let (pool, wanted) = (kept.name.clone(), settings.pool.gpus_per_node);
@@ -501,6 +526,9 @@ impl PoolMemory {
         }
         if let Err(reason) = kept.scores.check(candidates.len()) {
             return Err(DamagedMemory::Scores { pool, reason });
+        }
+        if let Some(field) = sound::absurd(&kept, gpus_per_node) {
+            return Err(DamagedMemory::Absurd { pool, field });
         }
         let lead = Lead::restore(&settings.pool.lead_time, lead)
             .map_err(|reason| DamagedMemory::Lead { pool, reason })?;

@@ -18,11 +18,12 @@ use crate::{
         bins::{Calendar, Features, Scheme},
         coverage::{Alarm, Coverage, Tally},
         events::Events,
-        labels::{STEP, Span, outcome},
+        labels::{LOOK_BACK, STEP, Span, outcome},
     },
     guard::skill::Skill,
     strategy::{Candidate, Learned, Learner, SpareRule},
     time::{Millis, Timestamp},
+    units::{is_amount, is_mass},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -138,6 +139,24 @@ impl Promises {
     }
 
     /// What is to be told of it; `None` while nothing was promised.
+    /// Whether what was kept can have been.
+    pub(super) fn is_sound(&self) -> bool {
+        let Totals { tally, levels, alarmed, unskilled } = &self.totals;
+        let is_open = |open: &Open| {
+            is_amount(open.bound)
+                && is_amount(open.unconditional)
+                && (Millis::ZERO..=LOOK_BACK).contains(&open.horizon)
+        };
+        self.open.len() <= MOST_OPEN
+            && self.open.iter().all(is_open)
+            && self.kind.is_none_or(|kind| (0.0..=1.0).contains(&kind.level))
+            && self.coverage.is_sound()
+            && self.skill.is_sound()
+            && tally.is_sound()
+            && is_mass(*levels)
+            && (*alarmed).max(*unskilled) <= tally.labels
+    }
+
     pub(super) fn report(&self) -> Option<Promised> {
         let kind = self.kind?;
         let last = self.open.back()?;

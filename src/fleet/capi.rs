@@ -40,7 +40,7 @@ pub fn step(now: Timestamp, seen: &Seen, settings: &FleetSettings, state: &mut S
 
 /// How nodes of a deployment come up.
 pub fn times(deployment: &DynamicObject, settings: &FleetSettings) -> NodeTimes {
-    settings.times.get(&key(deployment)).copied().unwrap_or_default()
+    settings.times.get(&key(deployment)).copied().unwrap_or(settings.default_times)
 }
 
 fn is_paused(deployment: &DynamicObject) -> bool {

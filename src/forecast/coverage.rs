@@ -11,7 +11,10 @@
 //! "too rarely" by those at most the bound; for a bound that is the true quantile, q lies between.
 
 use super::labels::Outcome;
-use crate::time::{Millis, Timestamp};
+use crate::{
+    time::{Millis, Timestamp},
+    units::MOST,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -82,6 +85,18 @@ impl Tally {
         self.milli_covered += outcome.milli_covered;
     }
 
+    /// Whether what was kept can have been.
+    pub(crate) fn is_sound(&self) -> bool {
+        let parts = [(self.held, self.labels), (self.below, self.labels)];
+        let most = MOST as u64;
+        parts.into_iter().all(|(part, of)| part <= of)
+            && self.labels <= 1 << 30
+            && self.jobs_covered <= self.jobs
+            && self.jobs <= most
+            && (0..=self.milli).contains(&self.milli_covered)
+            && self.milli <= MOST << 20
+    }
+
     fn add(mut self, other: &Self) -> Self {
         self.labels += other.labels;
         self.held += other.held;
@@ -117,6 +132,12 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// Whether what was kept can have been: a day of hours.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.hours.len() <= HOURS as usize + 1
+            && self.hours.iter().all(|(_, tally)| tally.is_sound())
+    }
+
     /// Takes what came of the bound that was forecast at `at`. Instants must not go back by an hour.
     pub fn note(&mut self, at: Timestamp, bound: i64, outcome: &Outcome) {
         let hour = at.0.div_euclid(HOUR);

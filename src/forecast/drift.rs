@@ -14,6 +14,9 @@ use crate::time::{Millis, Timestamp};
 
 use serde::{Deserialize, Serialize};
 
+/// Most intervals without a look that are made up for: four weeks.
+const MOST_INTERVALS: i64 = 28 * 24 * 6;
+
 /// Width of the intervals in which arrivals are counted.
 pub const INTERVAL: Millis = Millis::from_mins(10);
 /// Tolerance a value: changes of the rate below 5 % are none.
@@ -81,7 +84,9 @@ impl Drift {
     pub fn advance(&mut self, now: Timestamp) -> Option<Shift> {
         let current = now.0.div_euclid(INTERVAL.0);
         let mut noticed = None;
-        let mut interval = *self.interval.get_or_insert(current);
+        // Longer silence than this says no more.
+        let oldest = current.saturating_sub(MOST_INTERVALS);
+        let mut interval = self.interval.unwrap_or(current).clamp(oldest, current);
         while interval < current {
             interval += 1;
             if let Some(shift) = self.test.note(std::mem::take(&mut self.arrivals)) {

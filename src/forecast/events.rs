@@ -11,6 +11,7 @@
 use crate::{
     model::{OwnerId, ShapeId},
     time::{Millis, Timestamp},
+    units::{self, is_amount},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{VecDeque, vec_deque};
@@ -86,6 +87,17 @@ impl Events {
     pub const fn bounded(start: Timestamp, demand: i64, keep: Millis, most: usize) -> Self {
         let ring = VecDeque::new();
         Self { ring, keep, most, known_since: start, level: demand, lost: 0 }
+    }
+
+    /// Whether what was kept can have been: in order, within its bounds, of amounts that can be.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.most <= MOST
+            && self.ring.len() <= self.most
+            && self.keep >= Millis::ZERO
+            && self.ring.iter().is_sorted_by_key(|event| event.at)
+            && self.ring.iter().all(|event| is_amount(event.milli))
+            && self.level.unsigned_abs() <= (MOST as u64) * units::MOST as u64
+            && self.lost <= units::MOST as u64
     }
 
     /// Events kept.

@@ -13,7 +13,10 @@
 //! problems", 1994), per level as in Lin et al., "Dynamic right-sizing for power-proportional data centers"
 //! (INFOCOM 2011); survival of censored gaps after Kaplan and Meier (1958).
 
-use crate::time::{Millis, Timestamp};
+use crate::{
+    model::MAX_NODES,
+    time::{Millis, Timestamp},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -89,6 +92,13 @@ impl NeededNodes {
 }
 
 /// The bin of a length: the last one holds all from the last edge on.
+impl NeededNodes {
+    /// Whether what was kept can have been.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.steps.len() <= MOST_STEPS && self.steps.iter().all(|&(_, needed)| needed <= MAX_NODES)
+    }
+}
+
 fn bin(length: Millis) -> usize {
     EDGES.partition_point(|&edge| Millis::from_mins(edge.into()) <= length).saturating_sub(1)
 }
@@ -126,6 +136,9 @@ impl Tally {
         let mut best = (f64::INFINITY, usual);
         for (index, &edge) in EDGES.iter().enumerate() {
             let timeout = Millis::from_mins(edge.into());
+            if timeout > *allowed.end() {
+                break;
+            }
             let cost = idle + survival * price;
             if allowed.contains(&timeout) && cost < best.0 {
                 best = (cost, timeout);
@@ -186,6 +199,15 @@ impl IdleGaps {
 }
 
 /// Puts neighbouring levels together, from the lowest, until each group has gaps enough.
+impl IdleGaps {
+    /// Whether what was kept can have been: no more gaps than the steps they come from.
+    pub(crate) fn is_sound(&self) -> bool {
+        let most = 1 << 24;
+        let few = |gaps: &Tally| gaps.ended.iter().chain(&gaps.running).all(|&count| count <= most);
+        self.groups.iter().all(|group| few(&group.gaps))
+    }
+}
+
 fn group(levels: &[Tally]) -> Vec<Group> {
     let enough = (levels.iter().map(Tally::ended).sum::<u32>() / MOST_GROUPS).max(GROUP_GAPS);
     let mut groups: Vec<Group> = Vec::new();

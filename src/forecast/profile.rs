@@ -21,7 +21,10 @@ use super::{
     labels::{Span, deltas},
     quantile::{LEVELS, Row},
 };
-use crate::time::{Millis, Timestamp};
+use crate::{
+    time::{Millis, Timestamp},
+    units::is_amount,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -73,6 +76,13 @@ impl Profile {
         let place = LEVELS.iter().position(|&known| known >= wanted).unwrap_or(LEVELS.len() - 1);
         let highest = self.highest(now, horizon, current_milli as f64, &|hour| self.hour(hour));
         highest.ceil() as i64 + self.residuals[place]
+    }
+
+    /// Whether what was kept can have been: a day or a week of hours.
+    pub(crate) fn is_sound(&self) -> bool {
+        [DAY, WEEK].contains(&self.hours.len())
+            && (0.0..=1.0).contains(&self.rho)
+            && self.hours.iter().chain(&self.residuals).all(|&milli| is_amount(milli))
     }
 
     fn hour(&self, hour: i64) -> f64 {

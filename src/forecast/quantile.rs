@@ -10,6 +10,7 @@
 //! one thousandth per blend more. It knows nothing of GPUs, nodes or what a rise costs.
 
 use super::bins::{Features, Scheme};
+use crate::units::is_amount;
 
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +78,13 @@ impl Table {
     /// Labels the table is made of.
     pub fn labels(&self) -> u32 {
         self.counts[Scheme::All.offset()]
+    }
+
+    /// Whether what was kept can have been: a row and a count for every bin.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.rows.len() == Scheme::ALL_BINS
+            && self.counts.len() == Scheme::ALL_BINS
+            && self.rows.iter().flatten().all(|&label| is_amount(label))
     }
 
     /// The row of a situation.

@@ -19,7 +19,11 @@
 //! Source: token bucket (Turner 1986, New directions in communications), applied to the difference from
 //! a reference policy.
 
-use crate::time::{Millis, Timestamp};
+use crate::{
+    model::MAX_NODES,
+    time::{Millis, Timestamp},
+    units::MOST,
+};
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -91,6 +95,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// After a time in which nobody looked: the same credit, an empty pool, nothing spent meanwhile.
+    #[must_use]
+    pub fn resumed(self, now: Timestamp) -> Self {
+        Self { now, standing: Standing::default(), ..self }
+    }
+
     /// A full bucket and an empty pool.
     pub fn new(start: Timestamp, settings: LedgerSettings) -> Self {
         Self {
@@ -132,6 +142,15 @@ impl Ledger {
     /// a look came late.
     pub fn credit(&self) -> i128 {
         self.credit.div_euclid(SCALE)
+    }
+
+    /// Whether what was kept can have been: no sum overflows in a thousand years.
+    pub(crate) fn is_sound(&self) -> bool {
+        let sums = [self.credit, self.earned, self.forfeited, self.spent];
+        let Standing { alive, shadow, needed } = self.standing;
+        sums.into_iter().all(|sum| sum.unsigned_abs() <= 1 << 100)
+            && [alive, shadow, needed].into_iter().all(|nodes| nodes <= 4 * MAX_NODES)
+            && self.bound <= MOST as u64
     }
 
     /// The standing of the last look.

@@ -31,6 +31,8 @@ pub enum Limit {
     DownStep,
     /// Nothing goes while nodes requested a short time ago are on their way.
     RecentUp,
+    /// A node stays for a while once it is usable.
+    MinHold,
     /// Nodes kept on speculation in the pool.
     SpeculativeBudget,
     /// Nodes of all pools together.
@@ -52,6 +54,7 @@ impl fmt::Display for Limit {
             Self::InFlight => "the limit for nodes on their way ahead of demand",
             Self::DownStep => "the step limit for removing nodes",
             Self::RecentUp => "nodes requested a short time ago that are still on their way",
+            Self::MinHold => "the time a node stays once it is usable",
             Self::SpeculativeBudget => "the pool's budget for nodes ahead of demand",
             Self::TotalBudget => "the budget of nodes for all pools",
             Self::Window => "the time windows for nodes ahead of demand",

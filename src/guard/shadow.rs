@@ -116,6 +116,31 @@ impl Shadow {
         self.node_ms
     }
 
+    /// Whether what was kept can have been: every job waits or sits somewhere, once, and what nodes have
+    /// left and what sits on them make up whole nodes.
+    pub(crate) fn is_sound(&self, gpus_per_node: u32) -> bool {
+        let running = |job: &&Job| job.running.is_some();
+        let is_over = |job: &Job| job.run_time.is_some();
+        let waits = |&(shape, (at, id)): &(ShapeId, Place)| {
+            let found = self.jobs.get(&id).filter(|job| job.running.is_none());
+            found.is_some_and(|job| (job.shape, job.at) == (shape, at))
+        };
+        let ends = |&(_, id): &(Timestamp, u32)| {
+            self.jobs.get(&id).is_some_and(|job| job.running.is_some() && is_over(job))
+        };
+        let seated = self.jobs.values().filter(running);
+        let waiting = self.jobs.len() - seated.clone().count();
+        let owed = self.jobs.values().filter(|job| job.running.is_none() && is_over(job)).count();
+        let seats = seated.clone().flat_map(|job| job.running.iter().flat_map(|(_, seats)| seats));
+        self.queue.places().count() == waiting
+            && self.queue.places().all(|place| waits(&place))
+            && self.ends.len() == seated.filter(|job| is_over(job)).count()
+            && self.ends.iter().all(ends)
+            && self.owed as usize == owed
+            && self.node_ms.unsigned_abs() <= 1 << 100
+            && self.stock.is_sound(seats, gpus_per_node)
+    }
+
     /// The next instant at which something changes by itself: a node becomes usable, a job ends, a
     /// decision is due. [`Timestamp::NEVER`] if nothing will.
     pub fn next_change(&self) -> Timestamp {

@@ -6,7 +6,10 @@
 //!
 //! Source: Koenker and Bassett (1978), Regression quantiles.
 
-use crate::time::{Millis, Timestamp};
+use crate::{
+    time::{Millis, Timestamp},
+    units::{MOST, is_mass},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -33,6 +36,14 @@ pub struct Skill {
 }
 
 impl Skill {
+    /// Whether what was kept can have been.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_day = |day: &Day| {
+            day.labels <= MOST as u64 && is_mass(day.active) && is_mass(day.unconditional)
+        };
+        self.days.len() <= DAYS as usize && self.days.iter().all(is_day)
+    }
+
     /// A label is known: what was, and what the two bounds at level `q` (0..1) had been, all in one unit.
     /// Labels come in order of time; one of an earlier day counts for the latest.
     pub fn note(&mut self, at: Timestamp, q: f64, label: f64, active: f64, unconditional: f64) {

@@ -2,7 +2,7 @@
 //! [`super::run`]; this keeps what lasts from turn to turn.
 
 use super::{
-    actuate::{ActuationSettings, Orders, PoolOrder},
+    actuate::{DecisionId, Orders, PoolOrders},
     clock::Clock,
     gpu_pool::{LastDecision, Mode},
     http::Shown,
@@ -12,18 +12,16 @@ use super::{
 };
 use crate::{
     decision_log::instant,
-    engine::{Decision, Memory, Settings, decide},
-    model::{Action, ReplayedDay, Shape, Sight},
+    engine::{Decision, Memory, PoolReport, Settings, decide},
+    model::{ReplayedDay, Sight},
     selector::{Brief, replay},
     time::{Millis, Timestamp},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        mpsc::{Receiver, Sender, channel},
-    },
+    sync::Arc,
 };
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What lasts from turn to turn.
 pub struct Controller {
@@ -36,11 +34,13 @@ pub struct Controller {
     settings: Option<Settings>,
     /// Number of the last decision.
     number: u64,
+    /// Tells decisions of this process from those of others.
+    digest: String,
     last_look: Option<Timestamp>,
     last_decisions: BTreeMap<String, LastDecision>,
     /// Writes have failed since.
     writes_fail_since: Option<Timestamp>,
-    replays: (Sender<ReplayedDay>, Receiver<ReplayedDay>),
+    replays: (UnboundedSender<ReplayedDay>, UnboundedReceiver<ReplayedDay>),
     /// Pools of which metrics were given.
     pools: BTreeSet<String>,
 }
@@ -54,14 +54,20 @@ pub struct Turn {
     /// What was decided.
     pub decision: Decision,
     /// Name of the decision.
-    pub id: String,
+    pub id: DecisionId,
     /// By pool: how far it reaches.
     pub modes: Vec<Mode>,
 }
 
 impl Controller {
     /// Nothing is known yet.
-    pub fn new(clock: Clock, shown: Arc<Shown>, watches: Watches, index: Index) -> Self {
+    pub fn new(
+        clock: Clock,
+        shown: Arc<Shown>,
+        watches: Watches,
+        index: Index,
+        digest: String,
+    ) -> Self {
         Self {
             clock,
             shown,
@@ -70,10 +76,11 @@ impl Controller {
             memory: None,
             settings: None,
             number: 0,
+            digest,
             last_look: None,
             last_decisions: BTreeMap::new(),
             writes_fail_since: None,
-            replays: channel(),
+            replays: unbounded_channel(),
             pools: BTreeSet::new(),
         }
     }
@@ -81,6 +88,7 @@ impl Controller {
     /// How fresh the view is: as old as the longest failure of a watch.
     pub fn sight(&self, now: Timestamp) -> Sight {
         let faults = self.watches.states().into_values().filter_map(|state| state.error);
+        let faults = faults.filter(super::watch::WatchFault::is_current);
         let view_age = faults.map(|fault| now - fault.since).max().unwrap_or(Millis::ZERO);
         let api_fails = self.writes_fail_since.is_some();
         Sight { view_age, metrics_age: None, api_fails }
@@ -108,7 +116,7 @@ impl Controller {
         let now = self.clock.now();
         let sight = self.sight(now);
         let mut look = self.index.look(now, sight);
-        look.snapshot.replays = self.replays.1.try_iter().collect();
+        look.snapshot.replays = std::iter::from_fn(|| self.replays.1.try_recv().ok()).collect();
         let memory = self.memory.get_or_insert_with(|| Memory::new(&look.settings));
         if self.settings.as_ref() != Some(&look.settings) {
             memory.follow(&look.settings);
@@ -121,13 +129,15 @@ impl Controller {
         report_log(written);
         let decision = decide(now, &look.snapshot, &look.settings, memory);
         self.number += 1;
-        let id = format!("{}-{}", now.0, self.number);
+        let id = DecisionId { counter: self.number, digest: self.digest.clone() };
         let journal = self.shown.journal.lock();
-        let written =
-            journal.map(|mut log| log.note(now, &id, &look.snapshot, &look.settings, &decision));
+        let written = journal.map(|mut log| {
+            log.note(now, &id.to_string(), &look.snapshot, &look.settings, &decision)
+        });
         report_log(written);
         for &pool in &decision.replays_due {
-            if let Some(brief) = memory.brief(pool as usize, &look.settings, &look.snapshot.shapes) {
+            if let Some(brief) = memory.brief(pool as usize, &look.settings, &look.snapshot.shapes)
+            {
                 start_replay(brief, self.replays.0.clone());
             }
         }
@@ -167,7 +177,7 @@ impl Controller {
             if is_news && *mode != Mode::Off || !self.last_decisions.contains_key(name) {
                 let reason = outcome_of(turn, name);
                 let time = instant(turn.now);
-                let last = LastDecision { id: turn.id.clone(), time, reason };
+                let last = LastDecision { id: turn.id.to_string(), time, reason };
                 // In Shadow the same is decided again and again: what it says first counts.
                 let known = self.last_decisions.get(name);
                 if known.is_none_or(|known| known.reason != last.reason || *mode == Mode::Active) {
@@ -204,29 +214,26 @@ fn report_log<E>(written: Result<std::io::Result<()>, E>) {
 }
 
 /// Lives the pool's day again in the background; the next looks take the result.
-fn start_replay(brief: Brief, done: Sender<ReplayedDay>) {
+fn start_replay(brief: Brief, done: UnboundedSender<ReplayedDay>) {
     tokio::task::spawn_blocking(move || {
         // Whoever asked has ended if nobody takes it.
         done.send(replay(&brief)).ok();
     });
 }
 
+/// New nodes are kept from cluster-autoscaler for so long beyond their lead time.
+const HOLD: Millis = Millis::from_mins(30);
+
 /// The decision as orders to carry out.
 pub fn orders(turn: &Turn) -> Orders {
-    let mut pools: Vec<PoolOrder> = turn.modes.iter().map(|&mode| PoolOrder::nothing(mode)).collect();
-    for action in &turn.decision.actions {
-        match *action {
-            Action::Create { pool, nodes } => {
-                if let Some(order) = pools.get_mut(pool as usize) {
-                    order.create += nodes;
-                }
-            }
-            Action::Remove { pool, node } => {
-                if let Some(order) = pools.get_mut(pool as usize) {
-                    order.remove.push(node);
-                }
-            }
-        }
-    }
-    Orders { id: turn.id.clone(), pools }
+    let order = |report: &PoolReport| PoolOrders {
+        create: report.create,
+        remove: report.scale_down.nodes.clone(),
+        hold: HOLD.max(report.scale_down.idle_timeout.min(MOST_HOLD)),
+        lead_p90: report.observed.lead_p90,
+    };
+    Orders { id: turn.id.clone(), pools: turn.decision.why.iter().map(order).collect() }
 }
+
+/// However long the strategy wants idle nodes kept, a hold is renewed before it grows longer than this.
+const MOST_HOLD: Millis = Millis::from_hours(12);

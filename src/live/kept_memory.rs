@@ -1,13 +1,15 @@
 //! The learned part of the controller, kept over restarts in a ConfigMap of our own (gzip). Losing it is
 //! harmless: everything in it is learned again.
 
-use crate::engine::{DamagedMemory, Memory, Settings};
+use super::index::Seeds;
+use crate::engine::Memory;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
 use kube::{
     Api, Client,
     api::{ObjectMeta, Patch, PatchParams},
 };
+use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 use thiserror::Error;
 
@@ -32,19 +34,31 @@ pub enum KeepError {
     #[error("packing: {0}")]
     Pack(#[from] io::Error),
     /// As JSON.
-    #[error("writing: {0}")]
-    Write(#[from] serde_json::Error),
-    /// What was kept is refused.
-    #[error("what was kept is refused: {0}")]
-    Damaged(#[from] DamagedMemory),
+    #[error("as JSON: {0}")]
+    Json(#[from] serde_json::Error),
 }
 
-/// Keeps it.
+/// What is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Kept {
+    /// Where numbering goes on, and what shape ids stand for.
+    pub seeds: Seeds,
+    /// As [`Memory::keep`] gives it.
+    pub memory: String,
+}
+
+/// Keeps it; how many bytes that took.
 ///
 /// # Errors
 /// See [`KeepError`].
-pub async fn keep(client: &Client, namespace: &str, memory: &Memory) -> Result<usize, KeepError> {
-    let packed = pack(&memory.keep()?)?;
+pub async fn keep(
+    client: &Client,
+    namespace: &str,
+    seeds: Seeds,
+    memory: &Memory,
+) -> Result<usize, KeepError> {
+    let kept = Kept { seeds, memory: memory.keep()? };
+    let packed = pack(&serde_json::to_string(&kept)?)?;
     let bytes = packed.len();
     if bytes > MOST_BYTES {
         return Err(KeepError::TooLarge(bytes));
@@ -59,21 +73,17 @@ pub async fn keep(client: &Client, namespace: &str, memory: &Memory) -> Result<u
     Ok(bytes)
 }
 
-/// What was kept, as far as it fits the settings, and why some of it does not.
+/// What was kept; `None` = nothing.
 ///
 /// # Errors
-/// See [`KeepError`]; nothing kept is no error.
-pub async fn restore(
-    client: &Client,
-    namespace: &str,
-    settings: &Settings,
-) -> Result<Option<(Memory, Vec<DamagedMemory>)>, KeepError> {
+/// See [`KeepError`].
+pub async fn read(client: &Client, namespace: &str) -> Result<Option<Kept>, KeepError> {
     let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let Some(map) = api.get_opt(NAME).await? else { return Ok(None) };
     let Some(ByteString(packed)) = map.binary_data.unwrap_or_default().remove(KEY) else {
         return Ok(None);
     };
-    Ok(Some(Memory::recover(&unpack(&packed)?, settings)?))
+    Ok(Some(serde_json::from_str(&unpack(&packed)?)?))
 }
 
 fn pack(text: &str) -> io::Result<Vec<u8>> {
@@ -91,7 +101,11 @@ fn unpack(packed: &[u8]) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Pool;
+    use crate::{
+        engine::{DamagedMemory, Settings},
+        model::Pool,
+        time::Timestamp,
+    };
 
     #[test]
     fn what_was_packed_is_unpacked_and_recovered_by_name() {
@@ -99,7 +113,7 @@ mod tests {
         let packed = pack(&Memory::new(&settings).keep().unwrap()).unwrap();
         let text = unpack(&packed).unwrap();
         let other = Settings::new([Pool::new("c", 8), Pool::new("b", 4), Pool::new("a", 4)], 20.0);
-        let (memory, refused) = Memory::recover(&text, &other).unwrap();
+        let (memory, refused) = Memory::recover(&text, &other, Timestamp::ZERO).unwrap();
         assert!(memory.active(2).is_some());
         assert!(matches!(refused[..], [DamagedMemory::NodeSize { kept: 8, wanted: 4, .. }]));
         assert!(unpack(b"no gzip").is_err());

@@ -11,6 +11,7 @@ use crate::{
     readiness::Readiness,
     time::{Millis, Timestamp},
 };
+use std::sync::Arc;
 
 /// Everything about one instant.
 #[derive(Clone, Debug)]
@@ -23,6 +24,12 @@ pub struct Look {
     pub pools: Vec<PoolLook>,
     /// Pods that are demand and have no node, oldest first.
     pub waiting: Vec<WaitingPod>,
+    /// Pods that have their node and still carry a scale-up delay of ours.
+    pub delayed_pods: Vec<WaitingPod>,
+    /// Nodes with a mark of ours (hold, cordon, Machine marked for deletion) that are of no pool any more.
+    pub stray_nodes: Vec<PoolNode>,
+    /// MachineDeployments with a mark of ours (floor, pending holds) that are of no pool any more.
+    pub stray_deployments: Vec<MachineDeployment>,
     /// What cluster-autoscaler says of itself.
     pub autoscaler: Autoscaler,
     /// Odd things that somebody should know of; one line each, no two the same.
@@ -73,7 +80,7 @@ pub struct PoolNode {
     /// As in the snapshot; stable for as long as the controller runs.
     pub id: NodeId,
     /// The Machine, if there is one.
-    pub machine: Option<Machine>,
+    pub machine: Option<Arc<Machine>>,
     /// Name of the Node, once registered.
     pub node: Option<String>,
     /// `resourceVersion` of the Node.
@@ -82,8 +89,12 @@ pub struct PoolNode {
     pub readiness: Readiness,
     /// When cluster-autoscaler may remove it again: our hold's expiry, as written on the Node.
     pub hold_until: Option<Timestamp>,
+    /// The decision that held it, as written on the Node; it stays there when the hold has ended.
+    pub hold_decision: Option<String>,
     /// The Node has cluster-autoscaler's `scale-down-disabled: "true"`.
     pub is_scale_down_disabled: bool,
+    /// Cordoned by anybody (`spec.unschedulable`).
+    pub is_unschedulable: bool,
     /// Cordoned by us (our annotation says so).
     pub is_cordoned_by_us: bool,
     /// Pods on it that are not of a DaemonSet, mirror pods or finished; for the check before a removal.

@@ -4,13 +4,17 @@
 //! Where the server has streaming lists they are used; where it refuses them (an old etcd), lists and watches
 //! are. A watch that fails starts again after a growing pause, for ever; what went wrong is told.
 
-use super::{clock::Clock, index::Event};
+use super::{
+    clock::Clock,
+    index::{Event, Kind},
+};
 use crate::time::Timestamp;
 use futures::StreamExt;
 use kube::{
     Api, Resource,
     runtime::{
         WatchStreamExt,
+        utils::Backoff,
         watcher::{self, Config, watcher},
     },
 };
@@ -19,6 +23,7 @@ use std::{
     collections::BTreeMap,
     fmt::Debug,
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
@@ -41,32 +46,73 @@ pub struct WatchFault {
     pub message: String,
     /// Since when it fails.
     pub since: Timestamp,
+    /// When it last failed.
+    last: Instant,
+}
+
+impl WatchFault {
+    /// It may still fail. A watch that works again says nothing until something happens; one that fails
+    /// says so again soon.
+    pub fn is_current(&self) -> bool {
+        self.last.elapsed() < TOLD_AGAIN
+    }
+}
+
+/// Longest pause before a watch that failed is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A watch that fails says so again within this time: a pause and a connection that is not made.
+const TOLD_AGAIN: Duration = Duration::from_secs(12);
+
+/// Pauses that grow from a quarter of a second.
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(Duration::from_millis(250))
+    }
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.0;
+        self.0 = (pause * 2).min(LONGEST_PAUSE);
+        Some(pause)
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// All watches, by kind.
 #[derive(Clone, Debug, Default)]
 pub struct Watches {
-    states: Arc<Mutex<BTreeMap<&'static str, WatchState>>>,
+    states: Arc<Mutex<BTreeMap<Kind, WatchState>>>,
 }
 
 impl Watches {
     /// All states.
-    pub fn states(&self) -> BTreeMap<&'static str, WatchState> {
+    pub fn states(&self) -> BTreeMap<Kind, WatchState> {
         self.states.lock().map(|states| states.clone()).unwrap_or_default()
     }
 
-    fn heard(&self, kind: &'static str, now: Timestamp) {
+    fn heard(&self, kind: Kind, now: Timestamp) {
         if let Ok(mut states) = self.states.lock() {
             *states.entry(kind).or_default() = WatchState { heard: Some(now), error: None };
         }
     }
 
-    fn failed(&self, kind: &'static str, now: Timestamp, error: &watcher::Error) {
+    fn failed(&self, kind: Kind, now: Timestamp, error: &watcher::Error) {
         let (code, message) = told(error);
         if let Ok(mut states) = self.states.lock() {
             let state = states.entry(kind).or_default();
-            let since = state.error.as_ref().map_or(now, |before| before.since);
-            state.error = Some(WatchFault { code, message, since });
+            let before = state.error.as_ref().filter(|before| before.is_current());
+            let since = before.map_or(now, |before| before.since);
+            state.error = Some(WatchFault { code, message, since, last: Instant::now() });
         }
     }
 }
@@ -101,12 +147,8 @@ pub struct Sink {
 
 /// What a watch makes of what it hears.
 pub struct Translate<K> {
-    /// For messages and metrics.
-    pub kind: &'static str,
-    /// A list begins: whatever is not seen until it is done is gone.
-    pub restarted: fn() -> Event,
-    /// The list is done.
-    pub synced: fn() -> Event,
+    /// Of what.
+    pub kind: Kind,
     /// An object is there or has changed.
     pub applied: Box<dyn Fn(K) -> Event + Send + Sync>,
     /// An object is gone.
@@ -127,7 +169,10 @@ where
         match follow(&api, config, &translate, &sink, uses_streaming).await {
             Ended::Stopped => return,
             Ended::NoStreamingLists => {
-                tracing::info!(kind = translate.kind, "no streaming lists here: list and watch");
+                tracing::info!(
+                    kind = translate.kind.word(),
+                    "no streaming lists here: list and watch"
+                );
                 uses_streaming = false;
             }
         }
@@ -150,7 +195,7 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let kind = translate.kind;
-    let mut stream = watcher(api.clone(), config).default_backoff().into_stream().boxed();
+    let mut stream = watcher(api.clone(), config).backoff(Pauses::default()).boxed();
     let (mut was_synced, mut is_absent) = (false, false);
     loop {
         let heard = tokio::select! {
@@ -164,10 +209,10 @@ where
                 sink.watches.heard(kind, now);
                 is_absent = false;
                 match event {
-                    watcher::Event::Init => (translate.restarted)(),
+                    watcher::Event::Init => Event::Restarted(kind),
                     watcher::Event::InitDone => {
                         was_synced = true;
-                        (translate.synced)()
+                        Event::Synced(kind)
                     }
                     watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
                         (translate.applied)(object)
@@ -186,10 +231,11 @@ where
                         continue;
                     }
                     is_absent = true;
-                    send(sink, (translate.restarted)()).await;
-                    (translate.synced)()
+                    send(sink, Event::Restarted(kind)).await;
+                    Event::Synced(kind)
                 } else {
-                    tracing::warn!(kind, code, error = %message, "watch failed, trying again");
+                    let word = kind.word();
+                    tracing::warn!(kind = word, code, error = %message, "watch failed, trying again");
                     sink.watches.failed(kind, now, &error);
                     continue;
                 }

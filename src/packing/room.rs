@@ -1,7 +1,7 @@
 //! What one node has left.
 
 use super::Part;
-use crate::model::Pool;
+use crate::{model::Pool, units::GPU_MILLI};
 use serde::{Deserialize, Serialize};
 
 /// Which devices of a node a part sits on, bit `i` = device `i`; empty where devices are not told
@@ -130,6 +130,34 @@ impl Room {
             self.devices[device] += part.milli;
             self.whole += u32::from(self.devices[device] == 1000);
         }
+    }
+
+    /// Whether this is what `taken` leaves of a node with so many devices, told apart: nothing can be given
+    /// back twice and nothing is lost.
+    pub(crate) fn is_rest_of<'a>(
+        &self,
+        gpus: u32,
+        taken: impl Iterator<Item = (&'a Part, DeviceMask)>,
+    ) -> bool {
+        let mut devices: Vec<u64> = self.devices.iter().map(|&left| u64::from(left)).collect();
+        let (mut cpu, mut memory) = (u64::from(self.cpu_milli), u64::from(self.memory_mib));
+        for (part, mask) in taken {
+            let seats = (0..devices.len()).filter(|&device| mask & (1 << device) != 0);
+            if mask.count_ones() != part.devices || seats.clone().count() as u32 != part.devices {
+                return false;
+            }
+            seats.for_each(|device| devices[device] += u64::from(part.milli));
+            cpu += u64::from(part.cpu_milli);
+            memory += u64::from(part.memory_mib);
+        }
+        let fits = |left: u32, all: u64| left == u32::MAX || all < u64::from(u32::MAX);
+        let free: u32 = self.devices.iter().map(|&left| u32::from(left)).sum();
+        devices.len() == gpus as usize
+            && devices.iter().all(|&milli| milli == u64::from(GPU_MILLI))
+            && self.whole as usize == self.devices.iter().filter(|&&left| left == 1000).count()
+            && self.free_milli == free
+            && fits(self.cpu_milli, cpu)
+            && fits(self.memory_mib, memory)
     }
 
     /// What is left of each device, if devices are told apart.

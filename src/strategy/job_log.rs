@@ -70,7 +70,8 @@ impl JobLog {
             if duration <= Millis::ZERO || end <= from {
                 continue;
             }
-            let shape = builder.shape(&shapes[job.shape.0 as usize]);
+            let Some(shape) = shapes.get(job.shape.0 as usize) else { continue };
+            let shape = builder.shape(shape);
             builder.push(Job {
                 submit: Timestamp::ZERO + (job.submit.max(from) - from),
                 duration,

@@ -13,12 +13,13 @@ use crate::{
         deficit::NodeSizes,
         events::{Event, Events},
         gaps::{IdleGaps, NeededNodes},
-        labels::{Span, deltas},
+        labels::{LOOK_BACK, Span, deltas},
         profile::Profile,
         quantile::Table,
     },
     model::{OwnerId, ShapeId},
     time::{Millis, Timestamp},
+    units::is_amount,
 };
 use deficit_log::DeficitLog;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,17 @@ pub struct Learned {
     /// Demand by the hour of the week, once there are a few days.
     #[serde(default)]
     pub profile: Option<Profile>,
+}
+
+impl Learned {
+    /// Whether what was kept can have been.
+    pub(crate) fn is_sound(&self) -> bool {
+        let tables = [&self.table, &self.deficits];
+        tables.into_iter().flatten().all(Table::is_sound)
+            && (Millis::ZERO..=LOOK_BACK).contains(&self.horizon)
+            && self.gaps.is_sound()
+            && self.profile.as_ref().is_none_or(Profile::is_sound)
+    }
 }
 
 /// Learns from the views of one pool.
@@ -101,6 +113,17 @@ impl Learner {
         self.events = Some(events);
         self.deficits = DeficitLog::default();
         self.refit_at = Timestamp::ZERO;
+    }
+
+    /// Whether what was kept can have been.
+    pub(crate) fn is_sound(&self) -> bool {
+        is_amount(self.demand >> 20)
+            && self.events.as_ref().is_none_or(Events::is_sound)
+            && self.needed.is_sound()
+            && self.learned.as_ref().is_none_or(|learned| learned.is_sound())
+            && self.open.len() <= MOST_OPEN
+            && self.open.values().all(|event| is_amount(event.milli))
+            && self.deficits.is_sound()
     }
 
     /// What is known, once there is something.

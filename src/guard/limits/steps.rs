@@ -24,10 +24,21 @@ pub struct StepSettings {
     pub down_every: Millis,
     /// Nothing goes so long after a request whose nodes are still on their way.
     pub down_after_up: Millis,
+    /// A node that has been usable for less than this stays, idle or not: what was paid for booting it is
+    /// not thrown away by a change of strategy. Only where the credit is used up does it go before.
+    #[serde(default = "min_hold")]
+    pub min_hold: Millis,
+}
+
+/// The shortest idle time of any candidate. Ten minutes cost up to 0.08 % of J on the first 40 % of traces,
+/// five nothing.
+const fn min_hold() -> Millis {
+    Millis::from_mins(5)
 }
 
 impl Default for StepSettings {
-    /// Up 20 % or 2 in 15 s, down 10 % or 1 in 60 s, none down within 10 min of an up.
+    /// Up 20 % or 2 in 15 s, down 10 % or 1 in 60 s, none down within 10 min of an up or 5 min
+    /// of becoming usable.
     fn default() -> Self {
         Self {
             up_permille: 200,
@@ -38,6 +49,7 @@ impl Default for StepSettings {
             down_least: 1,
             down_every: Millis::from_secs(60),
             down_after_up: Millis::from_mins(10),
+            min_hold: min_hold(),
         }
     }
 }

@@ -29,6 +29,11 @@ impl Queue {
         self.lines.is_empty()
     }
 
+    /// All waiting jobs.
+    pub(super) fn places(&self) -> impl Iterator<Item = (ShapeId, Place)> {
+        self.lines.iter().flat_map(|(&shape, line)| line.iter().map(move |&place| (shape, place)))
+    }
+
     /// Shapes of which jobs wait.
     pub(super) fn shapes(&self) -> impl Iterator<Item = ShapeId> {
         self.lines.keys().copied()

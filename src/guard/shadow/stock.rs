@@ -8,9 +8,13 @@ use crate::{
     packing::{Bins, DeviceMask, Growing, Part, Room, pack_units},
     strategy::{PoolView, Want, settle::settle},
     time::Timestamp,
+    units::MOST,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, ops::Bound};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 /// Nodes are numbered in order of request: a lower number is an older node.
 type NodeId = u64;
@@ -61,6 +65,36 @@ impl Stock {
 
     pub(super) fn alive(&self) -> u32 {
         (self.nodes.len() + self.in_flight.len()) as u32
+    }
+
+    /// Whether nodes and the seats taken on them make up whole nodes, each known once.
+    pub(super) fn is_sound<'a>(
+        &self,
+        seats: impl Iterator<Item = &'a Seat>,
+        gpus_per_node: u32,
+    ) -> bool {
+        let mut taken: BTreeMap<NodeId, Vec<&Seat>> = BTreeMap::new();
+        seats.for_each(|seat| taken.entry(seat.node).or_default().push(seat));
+        let is_idle = |node: &Node| self.idle.contains(&(node.idle_since, node.id));
+        let is_whole = |node: &Node| {
+            let seats = taken.get(&node.id).map_or(&[][..], Vec::as_slice);
+            let parts = seats.iter().map(|seat| (&seat.part, seat.mask));
+            node.parts as usize == seats.len()
+                && is_idle(node) == seats.is_empty()
+                && node.room.is_rest_of(gpus_per_node, parts)
+        };
+        let free: u64 = self.nodes.iter().map(|node| u64::from(node.room.free_milli)).sum();
+        let ids = self.nodes.iter().map(|node| node.id);
+        self.nodes.is_sorted_by(|a, b| a.id < b.id)
+            && ids
+                .clone()
+                .chain(self.in_flight.iter().map(|&(_, id)| id))
+                .all(|id| id < self.next_id)
+            && self.next_id <= MOST as u64
+            && taken.keys().all(|id| self.nodes.binary_search_by_key(id, |node| node.id).is_ok())
+            && self.nodes.iter().all(is_whole)
+            && self.idle.len() == self.nodes.iter().filter(|node| node.parts == 0).count()
+            && self.free_milli == free
     }
 
     pub(super) fn next_usable(&self) -> Timestamp {

@@ -8,10 +8,11 @@ use crate::{
         bins::{Calendar, Features},
         deficit::{NodeSizes, deficits},
         events::Events,
-        labels::Span,
+        labels::{LOOK_BACK, STEP, Span},
         quantile::Table,
     },
     time::{Millis, Timestamp},
+    units::is_amount,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,13 @@ impl DeficitLog {
         }
         let from = self.first + span.step * self.values.len() as i64;
         self.values.extend(deficits(events, sizes, &Span { from, ..span }).values);
+    }
+
+    /// Whether what was kept can have been.
+    pub(super) fn is_sound(&self) -> bool {
+        self.values.len() as i64 <= LOOK_BACK.0 / STEP.0 + 2
+            && self.values.iter().all(|&value| is_amount(value))
+            && (Millis::ZERO..=LOOK_BACK).contains(&self.horizon)
     }
 
     /// Their quantiles by situation, once there are any.

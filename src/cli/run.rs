@@ -1,0 +1,136 @@
+//! `prewarm run`: the controller.
+
+use super::{Ending, cluster_flags::ClusterFlags, progress::interrupted};
+use crate::live::{
+    actuate::{ActuationSettings, Position},
+    clock::Clock,
+    run::{self, Clusters, RunSettings},
+};
+use anyhow::Context;
+use clap::ValueEnum;
+use std::{io::IsTerminal, path::PathBuf, time::Duration};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Run the controller: watch the cluster, decide, and raise MachineDeployments of pools in mode Active.
+///
+/// Every pool starts in Shadow: decisions are recorded and shown, nothing is written. A pool is turned on with
+/// `kubectl patch gpool NAME --type merge -p '{"spec":{"mode":"Active"}}'`; all are held back at once by a
+/// ConfigMap `prewarm-switch` with `mode: Shadow` in Prewarm's namespace.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  prewarm run
+  prewarm run --kubeconfig workload.yaml --management-kubeconfig management.yaml --dry-run
+  prewarm run --leader-elect=false --listen 127.0.0.1:8080 --decision-log /var/lib/prewarm")]
+pub(super) struct Args {
+    #[command(flatten)]
+    cluster: ClusterFlags,
+    /// Where /metrics, /livez, /readyz and /debug/decisions are served
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    listen: String,
+    /// Name of this replica; left out: the host name and the process number
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    identity: Option<String>,
+    /// Of several replicas only the leader acts
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    leader_elect: bool,
+    /// Make GpuPools (in Shadow) for MachineDeployments that look like GPU pools
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    discovery: bool,
+    /// Tell what would be written to MachineDeployments, Machines, Nodes and Pods, and write none of it
+    #[arg(long)]
+    dry_run: bool,
+    /// cluster-autoscaler runs with --enforce-node-group-min-size: backend Auto may raise its min-size
+    #[arg(long)]
+    autoscaler_enforces_min_size: bool,
+    /// Folder for decision logs that `prewarm replay` and `prewarm explain` take
+    #[arg(long, value_name = "FOLDER")]
+    decision_log: Option<PathBuf>,
+    /// How log lines look; left out: text on a terminal, JSON elsewhere
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// Which log lines: a level, or a filter such as `info,prewarm=debug` (what the client library says of
+    /// failed requests is said again by whoever asked)
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "PREWARM_LOG",
+        default_value = "info,kube_client=off"
+    )]
+    log: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
+    start_log(args.log_format, &args.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(2)
+        .build()
+        .context("starting the runtime")?;
+    runtime.block_on(live(args))
+}
+
+async fn live(args: &Args) -> anyhow::Result<Ending> {
+    let stop = stop_on_interrupt();
+    let clients = args.cluster.connect().await?;
+    let Some(api) = args.cluster.discover(&clients, &stop).await? else { return Ok(Ending::Fine) };
+    tracing::info!(group = api.group, version = api.version, "Cluster API found");
+    let switch = if args.dry_run { Position::DryRun } else { Position::Active };
+    let settings = RunSettings {
+        namespace: args.cluster.namespace.clone(),
+        identity: args.identity.clone().unwrap_or_else(own_name),
+        elect: args.leader_elect,
+        discovery: args.discovery,
+        listen: args.listen.clone(),
+        decision_log: args.decision_log.clone(),
+        actuation: ActuationSettings {
+            switch,
+            group: api.group.clone(),
+            floor_enforced: args.autoscaler_enforces_min_size,
+            ..ActuationSettings::default()
+        },
+        clock: Clock::system(),
+    };
+    run::run(Clusters { clients, api }, settings, stop).await?;
+    Ok(Ending::Fine)
+}
+
+/// Cancelled by Ctrl-C and SIGTERM.
+pub(super) fn stop_on_interrupt() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        while !interrupted() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        cancelled.cancel();
+    });
+    stop
+}
+
+/// The host name (in a pod: the pod's) and the process number.
+fn own_name() -> String {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    format!("{}-{}", host.trim(), std::process::id())
+}
+
+fn start_log(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| {
+        format!("--log {filter}: not a filter; try `info` or `info,prewarm=debug`")
+    })?;
+    let is_terminal = std::io::stderr().is_terminal();
+    let default = if is_terminal { LogFormat::Text } else { LogFormat::Json };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match format.unwrap_or(default) {
+        LogFormat::Text => log.compact().with_ansi(is_terminal).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
+}

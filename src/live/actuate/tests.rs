@@ -1,0 +1,5 @@
+mod kills;
+mod plans;
+mod world;
+
+pub(super) use world::api;

@@ -1,0 +1,460 @@
+//! The controller at work: starts watches, election and endpoints, turns the loop, and ends in good order.
+//!
+//! One turn: take what the watches told, look, decide, carry out (if this replica leads), tell. Turns follow
+//! events after a short pause that gathers them, and otherwise the engine's own alarm.
+
+use super::{
+    actuate::{self, ActuationSettings, Actuator, Outcome, Position, Switch},
+    announce::{Announcer, Told},
+    client::{Clients, ClusterApi},
+    clock::Clock,
+    controller::{Controller, Turn, orders},
+    gpu_pool::Mode,
+    http::{self, Shown},
+    index::{Event, Index, IndexSettings},
+    journal::Journal,
+    kept_memory::{self, Kept},
+    leader::{self, Authority, Election},
+    metrics::{KindLabel, KindResult},
+    objects::CapiKeys,
+    status::Acting,
+    status_writer::StatusWriter,
+    watch::{Sink, Watches},
+    watched,
+};
+use crate::{
+    engine::Memory,
+    time::{Millis, Timestamp},
+};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Events are gathered for so long before a look.
+const GATHER: Millis = Millis(100);
+/// Between two looks there is at least this pause.
+const PAUSE: Millis = Millis(250);
+/// However fast the clock runs, a pause is really as long as this.
+const LEAST_PAUSE: Duration = Duration::from_millis(2);
+/// Without events and alarms it looks this often.
+const HEARTBEAT: Millis = Millis::from_secs(10);
+/// The memory is kept this often.
+const KEEP_EVERY: Millis = Millis::from_mins(10);
+/// Events of the watches that may wait for their turn.
+const QUEUE: usize = 10_000;
+
+/// What the controller is told when it starts.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
+    /// Where our own Lease and ConfigMaps are.
+    pub namespace: String,
+    /// Name of this replica, unique among all.
+    pub identity: String,
+    /// Take part in an election; without it this replica acts at once.
+    pub elect: bool,
+    /// Make GpuPools (in Shadow) for MachineDeployments that look like GPU pools.
+    pub discovery: bool,
+    /// Where endpoints listen.
+    pub listen: String,
+    /// Folder of decision logs.
+    pub decision_log: Option<PathBuf>,
+    /// How writes are made.
+    pub actuation: ActuationSettings,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// Both clusters, and where Cluster API is.
+#[derive(Clone)]
+pub struct Clusters {
+    /// A client of each.
+    pub clients: Clients,
+    /// Kinds of Cluster API.
+    pub api: ClusterApi,
+}
+
+/// Why the controller ended.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The endpoints cannot be served.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Listen {
+        /// As given.
+        address: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The folder for logs.
+    #[error("--decision-log {}: {source}", folder.display())]
+    Journal {
+        /// As given.
+        folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Runs until `stop`; then takes holds back, keeps the memory and hands leadership over.
+///
+/// # Errors
+/// See [`RunError`]; a cluster that does not answer is no error, it is waited for.
+pub async fn run(
+    clusters: Clusters,
+    settings: RunSettings,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let address = settings.listen.clone();
+    let listener =
+        TcpListener::bind(&address).await.map_err(|source| RunError::Listen { address, source })?;
+    let folder = settings.decision_log.clone();
+    let journal = Journal::new(folder.clone())
+        .map_err(|source| RunError::Journal { folder: folder.unwrap_or_default(), source })?;
+    let shown = Arc::new(Shown::new(settings.clock, journal));
+    // Watches and election outlive the loop: what it does last still needs them.
+    let after = CancellationToken::new();
+    let (sender, events) = mpsc::channel(QUEUE);
+    let sink = Sink {
+        events: sender,
+        watches: Watches::default(),
+        clock: settings.clock,
+        stop: after.clone(),
+    };
+    let watched = watched::start(&clusters, &settings.namespace, &sink);
+    let (authority, is_leader) = watch::channel(Authority::default());
+    let election = elect(&clusters, &settings, authority, after.clone());
+    let kept = read_kept(&clusters, &settings.namespace).await;
+    let server =
+        tokio::spawn(http::serve(listener, Arc::clone(&shown), after.clone().cancelled_owned()));
+    let heard = Heard { watches: sink.watches.clone(), events, ceiling: watched.ceiling };
+    let life = Life::new(clusters, settings, shown, heard, is_leader, kept);
+    drop(sink);
+    life.live(stop).await;
+    after.cancel();
+    for task in watched.tasks.into_iter().chain(election) {
+        task.await.ok();
+    }
+    server.abort();
+    Ok(())
+}
+
+fn elect(
+    clusters: &Clusters,
+    settings: &RunSettings,
+    authority: watch::Sender<Authority>,
+    stop: CancellationToken,
+) -> Option<tokio::task::JoinHandle<()>> {
+    if !settings.elect {
+        authority.send_replace(Authority::forever());
+        return None;
+    }
+    let election = Election {
+        namespace: settings.namespace.clone(),
+        name: "prewarm".to_owned(),
+        identity: settings.identity.clone(),
+        terms: leader::candidate::Terms::default(),
+    };
+    Some(tokio::spawn(leader::run(clusters.clients.management.clone(), election, authority, stop)))
+}
+
+/// What the watches tell.
+struct Heard {
+    watches: Watches,
+    events: mpsc::Receiver<Event>,
+    ceiling: watch::Receiver<Mode>,
+}
+
+/// The loop.
+struct Life {
+    settings: RunSettings,
+    shown: Arc<Shown>,
+    controller: Controller,
+    actuator: Actuator,
+    announcer: Announcer,
+    told: Told,
+    statuses: StatusWriter,
+    clusters: Clusters,
+    events: mpsc::Receiver<Event>,
+    authority: watch::Receiver<Authority>,
+    ceiling: watch::Receiver<Mode>,
+    /// By an earlier process, until the pools are known.
+    kept: Option<Kept>,
+    kept_at: Timestamp,
+    was_leader: bool,
+}
+
+impl Life {
+    fn new(
+        clusters: Clusters,
+        settings: RunSettings,
+        shown: Arc<Shown>,
+        heard: Heard,
+        authority: watch::Receiver<Authority>,
+        kept: Option<Kept>,
+    ) -> Self {
+        let index = Index::new(IndexSettings {
+            discovery: settings.discovery,
+            keys: CapiKeys::new(clusters.api.group.as_str()),
+            seeds: kept.as_ref().map(|kept| kept.seeds.clone()).unwrap_or_default(),
+            ..IndexSettings::default()
+        });
+        let clock = settings.clock;
+        let digest = digest(&settings.identity, clock.now());
+        let switch = Arc::new(Switch::new(settings.actuation.switch));
+        let deployments = clusters.api.scalable.api_version.clone();
+        Self {
+            controller: Controller::new(clock, Arc::clone(&shown), heard.watches, index, digest),
+            actuator: Actuator::new(
+                &clusters.clients,
+                clusters.api.clone(),
+                switch,
+                authority.clone(),
+            ),
+            announcer: Announcer::new(
+                clusters.clients.workload.clone(),
+                clusters.clients.management.clone(),
+                &settings.identity,
+                deployments.clone(),
+            ),
+            told: Told::default(),
+            statuses: StatusWriter::new(clusters.clients.management.clone(), deployments),
+            clusters,
+            kept_at: clock.now(),
+            settings,
+            shown,
+            events: heard.events,
+            authority,
+            ceiling: heard.ceiling,
+            kept,
+            was_leader: false,
+        }
+    }
+
+    async fn live(mut self, stop: CancellationToken) {
+        let mut wait = Duration::ZERO;
+        while !stop.is_cancelled() {
+            let begun = tokio::time::Instant::now();
+            let has_news = tokio::select! {
+                () = stop.cancelled() => break,
+                event = self.events.recv() => {
+                    let Some(event) = event else { break };
+                    self.take(event);
+                    true
+                }
+                _ = self.authority.changed() => self.is_leader() != self.was_leader,
+                changed = self.ceiling.changed() => changed.is_ok(),
+                () = tokio::time::sleep(wait) => true,
+            };
+            wait = wait.saturating_sub(begun.elapsed());
+            if !has_news {
+                continue;
+            }
+            self.pause(GATHER).await;
+            self.take_all();
+            wait = match self.controller.index.is_synced() {
+                true => self.turn().await,
+                false => {
+                    self.shown.turned(self.settings.clock.now(), false, Millis::ZERO);
+                    self.settings.clock.real(PAUSE)
+                }
+            };
+            self.pause(PAUSE).await;
+        }
+        self.end().await;
+    }
+
+    async fn pause(&self, span: Millis) {
+        tokio::time::sleep(self.settings.clock.real(span).max(LEAST_PAUSE)).await;
+    }
+
+    fn is_leader(&self) -> bool {
+        self.authority.borrow().holds()
+    }
+
+    fn take(&mut self, event: Event) {
+        let label = KindLabel { kind: event.kind().word() };
+        self.shown.metrics.watch_events.get_or_create(&label).inc();
+        self.controller.index.apply(event);
+    }
+
+    fn take_all(&mut self) {
+        self.shown.metrics.queue_length.set(self.events.len() as i64);
+        while let Ok(event) = self.events.try_recv() {
+            self.take(event);
+        }
+    }
+
+    /// One turn; how long to wait for the next if nothing happens.
+    async fn turn(&mut self) -> Duration {
+        if let Some(kept) = self.kept.take() {
+            self.remember(&kept);
+        }
+        let ceiling = *self.ceiling.borrow_and_update();
+        let mut turn = self.controller.turn(ceiling);
+        let view_age = turn.look.snapshot.sight.view_age;
+        self.shown.turned(turn.now, true, view_age);
+        let is_leader = self.is_leader();
+        if is_leader != self.was_leader {
+            tracing::info!(leader = is_leader, "leadership changed");
+            self.was_leader = is_leader;
+        }
+        self.shown.metrics.leader.set(i64::from(is_leader));
+        if is_leader {
+            let acting = self.act(&mut turn).await;
+            let said = self.told.say(turn.now, &turn.look, &turn.decision, &turn.modes);
+            self.announcer.publish(said, &self.shown.metrics).await;
+            self.statuses.write(&turn, &acting, &self.controller).await;
+            self.keep(turn.now).await;
+        }
+        let alarm = (turn.decision.wake_at - turn.now).min(HEARTBEAT);
+        self.settings.clock.real(alarm)
+    }
+
+    /// Carries the decision out; what came of it by pool.
+    async fn act(&mut self, turn: &mut Turn) -> Vec<Acting> {
+        for (pool, mode) in turn.look.pools.iter_mut().zip(&turn.modes) {
+            pool.spec.mode = *mode;
+        }
+        let plan = actuate::plan(turn.now, &orders(turn), &turn.look, &self.settings.actuation);
+        let told: Vec<String> = plan.writes.iter().map(|step| step.write.to_string()).collect();
+        let outcomes = self.actuator.carry_out(&plan).await;
+        for (step, outcome) in plan.writes.iter().zip(&outcomes) {
+            let (kind, result) = (step.write.kind(), outcome.word());
+            self.shown.metrics.writes.get_or_create(&KindResult { kind, result }).inc();
+        }
+        let failed = outcomes.iter().any(|outcome| {
+            matches!(outcome, Outcome::Transient(_) | Outcome::TimedOut | Outcome::Forbidden(_))
+        });
+        self.controller.note_writes(turn.now, failed);
+        if let Ok(mut journal) = self.shown.journal.lock() {
+            journal.wrote(told);
+        }
+        acting(turn, &plan, &outcomes)
+    }
+
+    fn remember(&mut self, kept: &Kept) {
+        let now = self.settings.clock.now();
+        let settings = self.controller.settings_now(now);
+        match Memory::recover(&kept.memory, &settings, now) {
+            Ok((memory, refused)) => {
+                for reason in refused {
+                    tracing::warn!(%reason, "a pool's memory is refused and starts anew");
+                }
+                tracing::info!("what was learned before is known again");
+                self.controller.remember(memory);
+            }
+            Err(reason) => {
+                tracing::warn!(%reason, "the kept memory is refused: learning starts anew")
+            }
+        }
+    }
+
+    async fn keep(&mut self, now: Timestamp) {
+        if now - self.kept_at < KEEP_EVERY || self.settings.actuation.switch == Position::DryRun {
+            return;
+        }
+        self.kept_at = now;
+        self.keep_now().await;
+    }
+
+    async fn keep_now(&mut self) {
+        let seeds = self.controller.index.seeds();
+        let Some(memory) = self.controller.memory() else { return };
+        let (client, namespace) = (&self.clusters.clients.management, &self.settings.namespace);
+        match kept_memory::keep(client, namespace, seeds, memory).await {
+            Ok(bytes) => tracing::debug!(bytes, "memory kept"),
+            Err(error) => tracing::warn!(%error, "the memory was not kept"),
+        }
+    }
+
+    /// Takes holds back and keeps what was learned, if this replica leads.
+    async fn end(mut self) {
+        tracing::info!("stopping");
+        if self.is_leader() && self.controller.index.is_synced() {
+            self.take_all();
+            let turn = self.controller.turn(Mode::Shadow);
+            let plan = actuate::release_all(
+                turn.now,
+                turn.id.clone(),
+                &turn.look,
+                &self.settings.actuation,
+            );
+            self.actuator.carry_out(&plan).await;
+            if self.settings.actuation.switch != Position::DryRun {
+                self.keep_now().await;
+            }
+        }
+        if let Ok(mut journal) = self.shown.journal.lock()
+            && let Err(error) = journal.finish()
+        {
+            tracing::warn!(%error, "the decision log was not finished");
+        }
+    }
+}
+
+/// What an earlier process kept. Nothing hangs on it, so a fault is told and forgotten.
+async fn read_kept(clusters: &Clusters, namespace: &str) -> Option<Kept> {
+    match kept_memory::read(&clusters.clients.management, namespace).await {
+        Ok(kept) => kept,
+        Err(error) => {
+            tracing::warn!(%error, "the kept memory cannot be read: learning starts anew");
+            None
+        }
+    }
+}
+
+/// A few letters of identity and start, so that decisions of two processes have different names.
+fn digest(identity: &str, now: Timestamp) -> String {
+    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+    for byte in identity.bytes().chain(now.0.to_le_bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    }
+    format!("{:08x}", hash >> 32)
+}
+
+/// By pool, what conditions say of carrying decisions out.
+fn acting(turn: &Turn, plan: &actuate::Plan, outcomes: &[Outcome]) -> Vec<Acting> {
+    (0..turn.look.pools.len())
+        .map(|pool| {
+            let steps = plan.writes.iter().zip(outcomes);
+            let failed =
+                steps.filter(|(step, _)| step.pool == Some(pool)).find_map(|(step, outcome)| {
+                    let (reason, fault) = fault(outcome)?;
+                    let message = format!("{}: {fault}", step.write);
+                    Some(Acting { is_acting: false, reason: reason.to_owned(), message })
+                });
+            let refused = || {
+                let about =
+                    |refusal: &&actuate::Refusal| refusal.pool.is_none_or(|about| about == pool);
+                let all: Vec<_> = plan.refusals.iter().filter(about).collect();
+                let first =
+                    all.iter().find(|refusal| !refusal.reason.is_notice()).or(all.first())?;
+                Some(Acting {
+                    is_acting: first.reason.is_notice(),
+                    reason: first.reason.word().to_owned(),
+                    message: first.message.clone(),
+                })
+            };
+            failed.or_else(refused).unwrap_or_else(|| Acting {
+                is_acting: true,
+                reason: "Acting".to_owned(),
+                message: "decisions are carried out".to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// What went wrong with a write, for conditions: one word and a sentence. Whatever the next look settles by
+/// itself is nothing to tell.
+fn fault(outcome: &Outcome) -> Option<(&'static str, String)> {
+    match outcome {
+        Outcome::Forbidden(why) => Some(("Forbidden", why.clone())),
+        Outcome::Invalid(why) => Some(("Invalid", why.clone())),
+        Outcome::Transient(why) => Some(("ApiFails", why.clone())),
+        Outcome::TimedOut => Some(("ApiFails", "no answer in time".to_owned())),
+        _ => None,
+    }
+}
