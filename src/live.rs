@@ -12,7 +12,7 @@
 //! | [`gpu_pool`] | our own object: settings and status of a pool |
 //! | [`actuate`] | the only place that writes to a cluster |
 //! | [`leader`] | one replica acts |
-//! | [`status`], [`status_writer`] | what a pool's status says, and writing it |
+//! | [`acting`], [`status`], [`status_writer`] | what a pool's status says, and writing it |
 //! | [`announce`] | Events |
 //! | [`kept_memory`] | what was learned, over restarts |
 //! | [`journal`] | what was decided: the last decisions, and the log |
@@ -23,6 +23,7 @@
     reason = "the controller reads the clock and its environment; what decides does not"
 )]
 
+pub mod acting;
 pub mod actuate;
 pub mod announce;
 pub mod client;
@@ -37,11 +38,13 @@ pub mod kept_memory;
 pub mod leader;
 pub mod look;
 pub mod metrics;
+#[cfg(test)]
+mod mock_api;
 pub mod objects;
 pub mod run;
 pub mod status;
 pub mod status_writer;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod watch;
 pub mod watched;

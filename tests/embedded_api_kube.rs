@@ -11,12 +11,13 @@ use k8s_openapi::{
     api::{
         coordination::v1::{Lease, LeaseSpec},
         core::v1::{ConfigMap, Event, Node, ObjectReference, Pod},
+        scheduling::v1::PriorityClass,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Api, Client, Config,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
     runtime::{WatchStreamExt, reflector, watcher},
 };
 use prewarm::embedded_api::{EmbeddedApi, Verdict};
@@ -33,7 +34,7 @@ fn config_map(name: &str) -> ConfigMap {
     ConfigMap { metadata, ..ConfigMap::default() }
 }
 
-/// Follows ConfigMaps through creation, a cut, forgotten history and deletion.
+/// Follows `ConfigMaps` through creation, a cut, forgotten history and deletion.
 async fn reflector_keeps_up(config: watcher::Config) {
     let api = started().await;
     let client = client(&api);
@@ -204,5 +205,93 @@ async fn apply_and_strategic_patches_through_the_client() {
     assert_eq!(left, ["a", "c"]);
     let pods: Api<Pod> = Api::default_namespaced(client);
     assert_eq!(pods.list(&ListParams::default().limit(5)).await.unwrap().items.len(), 0);
+    api.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn pages_of_a_list_are_of_one_revision() {
+    let api = started().await;
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&api));
+    for name in ["a", "b", "d", "e"] {
+        maps.create(&PostParams::default(), &config_map(name)).await.unwrap();
+    }
+    let names = |list: &[ConfigMap]| -> Vec<String> {
+        list.iter().filter_map(|map| map.metadata.name.clone()).collect()
+    };
+    let first = maps.list(&ListParams::default().limit(2)).await.unwrap();
+    assert_eq!(names(&first.items), ["a", "b"]);
+    maps.delete("e", &DeleteParams::default()).await.unwrap();
+    maps.create(&PostParams::default(), &config_map("c")).await.unwrap();
+    let token = first.metadata.continue_.unwrap();
+    let rest = maps.list(&ListParams::default().limit(5).continue_token(&token)).await.unwrap();
+    assert_eq!(names(&rest.items), ["d", "e"]);
+    assert_eq!(rest.metadata.resource_version, first.metadata.resource_version);
+    assert_eq!(
+        names(&maps.list(&ListParams::default()).await.unwrap().items),
+        ["a", "b", "c", "d"]
+    );
+    api.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_watch_that_starts_too_late_is_told_so() {
+    let mut options = support::options();
+    options.history = 2;
+    let api = EmbeddedApi::start(options).await.unwrap();
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&api));
+    let before =
+        maps.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+    for name in ["a", "b", "c"] {
+        maps.create(&PostParams::default(), &config_map(name)).await.unwrap();
+    }
+    let watch = maps.watch(&WatchParams::default(), &before).await.unwrap();
+    let first = watch.boxed().next().await.unwrap().unwrap();
+    assert!(matches!(first, WatchEvent::Error(status) if status.code == 410));
+    api.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hook_may_give_orders_and_delays_are_kept() {
+    let api = started().await;
+    let faults = api.faults();
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&api));
+    let from_hook = faults.clone();
+    faults.before_write(move |_| {
+        from_hook.delay(Duration::from_millis(200));
+        Verdict::Refuse(403)
+    });
+    assert!(maps.create(&PostParams::default(), &config_map("a")).await.is_err());
+    let quick =
+        tokio::time::timeout(Duration::from_millis(50), maps.list(&ListParams::default())).await;
+    assert!(quick.is_err(), "an answer before the delay");
+    faults.delay(Duration::ZERO);
+    assert!(maps.list(&ListParams::default()).await.unwrap().items.is_empty());
+    assert!(faults.writes().is_empty());
+    api.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn pods_get_the_priority_of_their_class() {
+    let api = started().await;
+    let client = client(&api);
+    let classes: Api<PriorityClass> = Api::all(client.clone());
+    let class = PriorityClass {
+        metadata: ObjectMeta { name: Some("high".into()), ..ObjectMeta::default() },
+        value: 1000,
+        ..PriorityClass::default()
+    };
+    classes.create(&PostParams::default(), &class).await.unwrap();
+    let pods: Api<Pod> = Api::default_namespaced(client);
+    let pod = |class: &str| -> Pod {
+        let pod = json!({"metadata": {"generateName": "p-"}, "spec": {"priorityClassName": class,
+            "containers": [{"name": "main", "image": "x:1"}]}});
+        serde_json::from_value(pod).unwrap()
+    };
+    let priority = |pod: Pod| pod.spec.and_then(|spec| spec.priority);
+    let create = async |class: &str| pods.create(&PostParams::default(), &pod(class)).await;
+    assert_eq!(priority(create("high").await.unwrap()), Some(1000));
+    assert_eq!(priority(create("system-node-critical").await.unwrap()), Some(2_000_001_000));
+    assert_eq!(priority(create("").await.unwrap()), Some(0));
+    assert!(matches!(create("none").await, Err(kube::Error::Api(status)) if status.code == 403));
     api.shutdown().await.unwrap();
 }

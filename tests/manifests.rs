@@ -1,6 +1,6 @@
 //! `deploy/` is current and asks for no more rights than are used, and no fewer.
 #![cfg(feature = "live")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use kube::CustomResourceExt;
 use prewarm::live::gpu_pool::GpuPool;

@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 /// `kubectl patch gpool NAME --type merge -p '{"spec":{"mode":"Active"}}'`; all are held back at once by a
 /// ConfigMap `prewarm-switch` with `mode: Shadow` in Prewarm's namespace.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[command(after_help = "\
 Examples:
   prewarm run
@@ -98,7 +99,7 @@ async fn live(args: &Args) -> anyhow::Result<Ending> {
         },
         clock: Clock::system(),
     };
-    run::run(Clusters { clients, api }, settings, stop).await?;
+    Box::pin(run::run(Clusters { clients, api }, settings, stop)).await?;
     Ok(Ending::Fine)
 }
 

@@ -133,7 +133,7 @@ fn container_defaults(container: &mut Value) {
     }
 }
 
-/// Quality of service (pod QoS classes), for CPU and memory.
+/// Quality of service (pod `QoS` classes), for CPU and memory.
 fn quality(spec: &Map<String, Value>) -> &'static str {
     let containers = spec.get("containers").and_then(Value::as_array);
     let containers: Vec<_> = containers.into_iter().flatten().map(|c| &c["resources"]).collect();

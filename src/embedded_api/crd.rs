@@ -1,4 +1,4 @@
-//! Custom resources: a CustomResourceDefinition becomes a resource that is served at once.
+//! Custom resources: a `CustomResourceDefinition` becomes a resource that is served at once.
 //!
 //! Several versions are served, one is stored; conversion changes nothing but `apiVersion` and drops what the
 //! schema of the version does not know (conversion strategy `None`).
@@ -184,6 +184,6 @@ pub(crate) fn priority(version: &str) -> (u8, u64, u64) {
 
 fn selectable(spec: &Value) -> Vec<String> {
     let versions = spec["versions"].as_array().into_iter().flatten();
-    let fields = versions.flat_map(|version| version["selectableFields"].as_array()).flatten();
+    let fields = versions.filter_map(|version| version["selectableFields"].as_array()).flatten();
     fields.map(|field| text(&field["jsonPath"]).trim_start_matches('.').to_owned()).collect()
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use serde_json::{Value, json};
 
-/// DeleteOptions, out of the body and the query.
+/// `DeleteOptions`, out of the body and the query.
 struct Options {
     uid: Option<String>,
     resource_version: Option<String>,
@@ -26,7 +26,8 @@ impl Options {
     fn of(change: &Change<'_>, body: &Value) -> Self {
         let query = &change.call.query;
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let policy = body["propagationPolicy"].as_str().unwrap_or(query.get("propagationPolicy"));
+        let policy =
+            body["propagationPolicy"].as_str().unwrap_or_else(|| query.get("propagationPolicy"));
         let in_body = body["dryRun"].as_array().is_some_and(|all| all.contains(&json!("All")));
         Self {
             uid: text(&body["preconditions"]["uid"]),

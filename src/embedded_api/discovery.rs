@@ -23,8 +23,11 @@ pub(crate) fn version() -> Value {
         "goVersion": "go1.26.6", "compiler": "gc", "platform": "linux/amd64"})
 }
 
-/// Resources with the version they are served in, by group, the preferred version first.
-type Groups<'a> = BTreeMap<&'a str, Vec<(&'a str, Vec<(&'a Resource, &'a Version)>)>>;
+/// A version of a group with the resources that are served in it.
+type Served<'a> = (&'a str, Vec<(&'a Resource, &'a Version)>);
+
+/// Versions by group, the preferred one first.
+type Groups<'a> = BTreeMap<&'a str, Vec<Served<'a>>>;
 
 fn groups(registry: &Registry) -> Groups<'_> {
     let mut groups = Groups::new();
@@ -50,7 +53,7 @@ pub(crate) fn answer(registry: &Registry, path: &str, accept: &str) -> Option<Re
     let parts: Vec<_> = path.split('/').collect();
     let is_aggregated = accept.split(',').next()?.contains("as=APIGroupDiscoveryList");
     match parts.as_slice() {
-        ["api"] if is_aggregated => Some(aggregated(&groups, |group| group.is_empty())),
+        ["api"] if is_aggregated => Some(aggregated(&groups, str::is_empty)),
         ["apis"] if is_aggregated => Some(aggregated(&groups, |group| !group.is_empty())),
         ["api"] => Some(Reply::json(
             200,
@@ -103,11 +106,12 @@ fn resource_list(groups: &Groups<'_>, group: &str, version: &str) -> Option<Repl
             resources.push(entry);
         }
     }
-    Some(Reply::json(
-        200,
-        json!({"kind": "APIResourceList", "apiVersion": "v1",
-        "groupVersion": api_version(group, version), "resources": resources}),
-    ))
+    let mut list = json!({"kind": "APIResourceList", "groupVersion": api_version(group, version),
+        "resources": resources});
+    if !group.is_empty() {
+        list["apiVersion"] = "v1".into();
+    }
+    Some(Reply::json(200, list))
 }
 
 fn verbs(resource: &Resource) -> Vec<&'static str> {
@@ -156,9 +160,9 @@ fn subresources<'a>(resource: &'a Resource, version: &Version) -> Vec<Subresourc
 }
 
 fn aggregated(groups: &Groups<'_>, wanted: impl Fn(&str) -> bool) -> Reply {
-    let of_group = |(group, versions): (&&str, &Vec<(&str, Vec<(&Resource, &Version)>)>)| {
+    let of_group = |(group, versions): (&&str, &Vec<Served<'_>>)| {
         let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
-        let of_version = |(version, served): &(&str, Vec<(&Resource, &Version)>)| {
+        let of_version = |(version, served): &Served<'_>| {
             let resources: Vec<_> = served.iter().map(|(r, v)| aggregated_resource(r, v)).collect();
             json!({"version": version, "resources": resources, "freshness": "Current"})
         };

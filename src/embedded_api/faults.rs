@@ -45,7 +45,7 @@ pub enum Verdict {
     BreakAfter,
 }
 
-type Hook = Box<dyn FnMut(&WriteInfo) -> Verdict + Send>;
+type Hook = dyn FnMut(&WriteInfo) -> Verdict + Send;
 
 #[derive(Default)]
 struct Orders {
@@ -54,7 +54,8 @@ struct Orders {
     throttled: u64,
     refuses: Option<Refusal>,
     no_streaming_lists: bool,
-    hook: Option<Hook>,
+    /// Of its own lock: the hook may give orders.
+    hook: Option<Arc<Mutex<Hook>>>,
 }
 
 /// Every `every`-th write on one of `resources` (all if empty) is refused.
@@ -144,9 +145,9 @@ impl Faults {
         lock(&self.orders).no_streaming_lists = !work;
     }
 
-    /// Asks `hook` before every write.
+    /// Asks `hook` before every write, one at a time; it may give orders to the same handle.
     pub fn before_write(&self, hook: impl FnMut(&WriteInfo) -> Verdict + Send + 'static) {
-        lock(&self.orders).hook = Some(Box::new(hook));
+        lock(&self.orders).hook = Some(Arc::new(Mutex::new(hook)));
     }
 
     /// Writes that were carried out, in order.
@@ -191,7 +192,9 @@ impl Faults {
                 return Verdict::Refuse(status);
             }
         }
-        orders.hook.as_mut().map_or(Verdict::Allow, |hook| hook(write))
+        let hook = orders.hook.clone();
+        drop(orders);
+        hook.map_or(Verdict::Allow, |hook| lock(&hook)(write))
     }
 
     pub(crate) fn has_streaming_lists(&self) -> bool {

@@ -142,7 +142,7 @@ fn about_the_server(api: &Api, parts: &Parts, path: &str) -> Option<Reply> {
     match trimmed {
         "healthz" | "readyz" | "livez" => Some(Reply::text(200, "ok")),
         "version" => Some(Reply::json(200, discovery::version())),
-        "openapi/v2" => Some(Reply::error(&ApiError::page_not_found())),
+        "openapi/v2" => Some(Reply::new(200, openapi::V2_TYPE, Body::empty())),
         "openapi/v3" => {
             Some(Reply::json(200, openapi::index(&state.registry, state.store.revision)))
         }
@@ -167,7 +167,7 @@ fn on_resource(
     let version = resource.version(&call.target.version).ok_or_else(ApiError::page_not_found)?;
     let is_in_place = resource.namespaced == call.target.object_namespace().is_some();
     let spans_namespaces = matches!(call.verb, Verb::List | Verb::Watch);
-    if !is_in_place && !(resource.namespaced && spans_namespaces) {
+    if !(is_in_place || resource.namespaced && spans_namespaces) {
         return Err(ApiError::page_not_found());
     }
     let warning = version.deprecation.clone();

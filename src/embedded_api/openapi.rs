@@ -1,8 +1,12 @@
-//! OpenAPI v3 documents, as much of them as kubectl reads before it creates, applies or explains: the
+//! `OpenAPI` v3 documents, as much of them as kubectl reads before it creates, applies or explains: the
 //! schemas of custom resources whole, of built-in ones their names only.
 
 use super::resources::{Registry, Resource, Version, api_version};
 use serde_json::{Map, Value, json};
+
+/// `/openapi/v2` is protobuf; nothing at all is a document without definitions, and kubectl then leaves the
+/// validation to the server.
+pub(crate) const V2_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 

@@ -127,15 +127,12 @@ fn decoded(part: &str) -> String {
     let (mut at, mut out) = (0, Vec::new());
     while at < bytes.len() {
         let code = (bytes[at] == b'%').then(|| part.get(at + 1..at + 3)).flatten();
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            out.push(byte);
+            at += 3;
+        } else {
+            out.push(bytes[at]);
+            at += 1;
         }
     }
     String::from_utf8_lossy(&out).into_owned()
@@ -184,8 +181,8 @@ impl Accept {
         if header.is_empty() {
             return Ok(Self::Json);
         }
-        let forms = header.split(',').map(str::trim);
-        forms.filter_map(Self::form).next().ok_or_else(ApiError::not_acceptable)
+        let mut forms = header.split(',').map(str::trim);
+        forms.find_map(Self::form).ok_or_else(ApiError::not_acceptable)
     }
 
     fn form(text: &str) -> Option<Self> {

@@ -1,4 +1,4 @@
-//! SelfSubjectAccessReview: what may I do? (authorization.k8s.io/v1).
+//! `SelfSubjectAccessReview`: what may I do? (authorization.k8s.io/v1).
 
 use super::{
     Api,

@@ -206,8 +206,8 @@ fn pod_status(pod: &Value) -> String {
     }
     let reason = |container: &Value| {
         let state = &container["state"];
-        let reason = state["waiting"]["reason"].as_str().or(state["terminated"]["reason"].as_str());
-        reason.map(str::to_owned)
+        let reason = state["waiting"]["reason"].as_str();
+        reason.or_else(|| state["terminated"]["reason"].as_str()).map(str::to_owned)
     };
     let of_condition = || {
         let conditions = pod["status"]["conditions"].as_array()?;

@@ -32,7 +32,7 @@ impl View<'_> {
         match (self.version.form, &self.version.schema) {
             (Form::NewEvent, _) => stored = event_form::to_new(stored),
             (Form::Same, Some(schema)) if !self.is_stored_version() => {
-                drop(schema.prune(&mut stored))
+                drop(schema.prune(&mut stored));
             }
             (Form::Same, _) => {}
         }

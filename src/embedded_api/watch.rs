@@ -23,7 +23,7 @@ use tokio::{
 
 /// Time between looks whether a bookmark is due, and the length of a watch without `timeoutSeconds`.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(1800);
+const LONGEST: Duration = Duration::from_mins(30);
 
 /// One open watch.
 struct Watch {

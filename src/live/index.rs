@@ -8,12 +8,14 @@
 mod capacity;
 mod claims;
 mod demand;
+mod event;
 mod findings;
 mod fit;
 mod fleet;
 mod hardware;
 mod members;
 mod odd;
+mod parts;
 mod pods;
 mod pools;
 mod schedule;
@@ -26,20 +28,18 @@ mod tests;
 mod tuning;
 mod usage;
 
+pub use event::{Event, Kind};
 pub use settings::{IndexSettings, Seeds};
 
 use super::{
-    look::{Autoscaler, Look, PoolLook, Target},
+    look::{Autoscaler, Look},
     objects::PoolObject,
 };
 use crate::{
     engine::Settings,
     model::{
         PoolSnapshot, Sight, Snapshot,
-        object::{
-            GpuSlices, Machine, MachineDeployment, MachineSet, Node, Pod, PriorityClass,
-            ResourceSlice,
-        },
+        object::{Machine, MachineDeployment, MachineSet, Node, PriorityClass, ResourceSlice},
     },
     readiness::{is_gpu_node, is_gpu_resource},
     time::Timestamp,
@@ -51,124 +51,16 @@ use findings::Findings;
 use fleet::{Around, Fleet};
 use hardware::{Hardware, Shown};
 use members::Members;
+use parts::{learn, pool_look, running_milli, strangers};
 use pods::Pods;
-use pools::{Plan, plans};
+use pools::plans;
 use shapes::{Owners, Shapes};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use store::Store;
-use usage::{Usage, usage};
-
-/// A kind of object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "named as in the API")]
-pub enum Kind {
-    Pod,
-    Node,
-    MachineDeployment,
-    MachineSet,
-    Machine,
-    PriorityClass,
-    GpuPool,
-    ResourceSlice,
-    /// The ConfigMap of cluster-autoscaler.
-    Autoscaler,
-}
-
-impl Kind {
-    /// All.
-    pub const ALL: [Self; 9] = [
-        Self::Pod,
-        Self::Node,
-        Self::MachineDeployment,
-        Self::MachineSet,
-        Self::Machine,
-        Self::PriorityClass,
-        Self::GpuPool,
-        Self::ResourceSlice,
-        Self::Autoscaler,
-    ];
-}
-
-impl Kind {
-    /// Its name, for messages and metrics.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pod => "Pod",
-            Self::Node => "Node",
-            Self::MachineDeployment => "MachineDeployment",
-            Self::MachineSet => "MachineSet",
-            Self::Machine => "Machine",
-            Self::PriorityClass => "PriorityClass",
-            Self::GpuPool => "GpuPool",
-            Self::ResourceSlice => "ResourceSlice",
-            Self::Autoscaler => "Autoscaler",
-        }
-    }
-}
-
-/// News of an object.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// A pod is there, or is another.
-    Pod(Box<Pod>),
-    /// A pod is gone.
-    PodGone {
-        /// Namespace.
-        namespace: String,
-        /// Name.
-        name: String,
-        /// Uid; news about an older pod of that name is left alone. Empty = whichever.
-        uid: String,
-    },
-    /// See above.
-    Node(Box<Node>),
-    /// See above.
-    MachineDeployment(Box<MachineDeployment>),
-    /// See above.
-    MachineSet(Box<MachineSet>),
-    /// See above.
-    Machine(Box<Machine>),
-    /// See above.
-    PriorityClass(PriorityClass),
-    /// See above.
-    Pool(Box<PoolObject>),
-    /// See above.
-    Slice(Box<ResourceSlice>),
-    /// Its ConfigMap, [`Autoscaler::Absent`] when it is gone.
-    Autoscaler(Autoscaler),
-    /// An object of another kind than `Pod` is gone.
-    Gone {
-        /// Which kind.
-        kind: Kind,
-        /// `namespace/name`, or the name alone.
-        key: String,
-    },
-    /// A list begins: what is not told again until it is complete is gone.
-    Restarted(Kind),
-    /// The list is complete.
-    Synced(Kind),
-}
-
-impl Event {
-    /// Of which kind it tells.
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::Pod(_) | Self::PodGone { .. } => Kind::Pod,
-            Self::Node(_) => Kind::Node,
-            Self::MachineDeployment(_) => Kind::MachineDeployment,
-            Self::MachineSet(_) => Kind::MachineSet,
-            Self::Machine(_) => Kind::Machine,
-            Self::PriorityClass(_) => Kind::PriorityClass,
-            Self::Pool(_) => Kind::GpuPool,
-            Self::Slice(_) => Kind::ResourceSlice,
-            Self::Autoscaler(_) => Kind::Autoscaler,
-            Self::Gone { kind, .. } | Self::Restarted(kind) | Self::Synced(kind) => *kind,
-        }
-    }
-}
+use usage::usage;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -455,60 +347,5 @@ impl Index {
         };
         (self.strangers, self.before) = (strangers, Some(now));
         look
-    }
-}
-
-/// What nodes have, as far as they show it.
-fn learn(
-    shown: &mut BTreeMap<String, Shown>,
-    plans: &mut [Plan<'_>],
-    slices: &BTreeMap<&str, GpuSlices>,
-    usage: &BTreeMap<&str, Usage>,
-) {
-    for plan in plans {
-        let shown = shown.entry(plan.key.clone()).or_default();
-        shown.update(plan.members, slices, usage);
-        plan.hardware = Hardware::new(&plan.declared, shown, plan.members, &mut plan.notes);
-    }
-}
-
-/// Nodes that are of no pool and show no GPU.
-fn strangers(
-    plans: &[Plan<'_>],
-    nodes: &Store<Node>,
-    gpu_nodes: &BTreeSet<String>,
-) -> BTreeSet<String> {
-    let members = plans.iter().flat_map(|plan| plan.members).filter_map(|member| member.node);
-    let members: BTreeSet<&str> = members.map(|node| node.meta.name.as_str()).collect();
-    let is_strange =
-        |name: &&String| !members.contains(name.as_str()) && !gpu_nodes.contains(*name);
-    nodes.iter().map(|(name, _)| name).filter(is_strange).cloned().collect()
-}
-
-fn running_milli(plan: &Plan<'_>, usage: &BTreeMap<&str, Usage>) -> u64 {
-    let nodes = plan.members.iter().filter_map(|member| member.node);
-    let used = nodes.filter_map(|node| usage.get(node.meta.name.as_str()));
-    used.fold(0, |sum: u64, usage| {
-        sum.saturating_add(u64::from(usage.gpus(&plan.hardware.resource)) * 1000)
-    })
-}
-
-fn pool_look(
-    plan: &Plan<'_>,
-    target: Option<Target>,
-    nodes: Vec<super::look::PoolNode>,
-    pending_gpus: u64,
-) -> PoolLook {
-    let (namespace, name) = plan.key.split_once('/').unwrap_or(("", plan.key.as_str()));
-    PoolLook {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        exists: plan.object.is_some(),
-        uid: plan.object.map(|object| object.meta.uid.clone()).unwrap_or_default(),
-        generation: plan.object.map_or(0, |object| object.generation),
-        spec: plan.spec.clone(),
-        target,
-        nodes,
-        pending_gpus,
     }
 }

@@ -4,6 +4,7 @@
 //! events after a short pause that gathers them, and otherwise the engine's own alarm.
 
 use super::{
+    acting::{Acting, acting},
     actuate::{self, ActuationSettings, Actuator, Outcome, Position, Switch},
     announce::{Announcer, Told},
     client::{Clients, ClusterApi},
@@ -17,7 +18,6 @@ use super::{
     leader::{self, Authority, Election},
     metrics::{KindLabel, KindResult},
     objects::CapiKeys,
-    status::Acting,
     status_writer::StatusWriter,
     watch::{Sink, Watches},
     watched,
@@ -132,7 +132,7 @@ pub async fn run(
     let heard = Heard { watches: sink.watches.clone(), events, ceiling: watched.ceiling };
     let life = Life::new(clusters, settings, shown, heard, is_leader, kept);
     drop(sink);
-    life.live(stop).await;
+    Box::pin(life.live(stop)).await;
     after.cancel();
     for task in watched.tasks.into_iter().chain(election) {
         task.await.ok();
@@ -254,12 +254,11 @@ impl Life {
             }
             self.pause(GATHER).await;
             self.take_all();
-            wait = match self.controller.index.is_synced() {
-                true => self.turn().await,
-                false => {
-                    self.shown.turned(self.settings.clock.now(), false, Millis::ZERO);
-                    self.settings.clock.real(PAUSE)
-                }
+            wait = if self.controller.index.is_synced() {
+                self.turn().await
+            } else {
+                self.shown.turned(self.settings.clock.now(), false, Millis::ZERO);
+                self.settings.clock.real(PAUSE)
             };
             self.pause(PAUSE).await;
         }
@@ -347,7 +346,7 @@ impl Life {
                 self.controller.remember(memory);
             }
             Err(reason) => {
-                tracing::warn!(%reason, "the kept memory is refused: learning starts anew")
+                tracing::warn!(%reason, "the kept memory is refused: learning starts anew");
             }
         }
     }
@@ -413,48 +412,4 @@ fn digest(identity: &str, now: Timestamp) -> String {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
     }
     format!("{:08x}", hash >> 32)
-}
-
-/// By pool, what conditions say of carrying decisions out.
-fn acting(turn: &Turn, plan: &actuate::Plan, outcomes: &[Outcome]) -> Vec<Acting> {
-    (0..turn.look.pools.len())
-        .map(|pool| {
-            let steps = plan.writes.iter().zip(outcomes);
-            let failed =
-                steps.filter(|(step, _)| step.pool == Some(pool)).find_map(|(step, outcome)| {
-                    let (reason, fault) = fault(outcome)?;
-                    let message = format!("{}: {fault}", step.write);
-                    Some(Acting { is_acting: false, reason: reason.to_owned(), message })
-                });
-            let refused = || {
-                let about =
-                    |refusal: &&actuate::Refusal| refusal.pool.is_none_or(|about| about == pool);
-                let all: Vec<_> = plan.refusals.iter().filter(about).collect();
-                let first =
-                    all.iter().find(|refusal| !refusal.reason.is_notice()).or(all.first())?;
-                Some(Acting {
-                    is_acting: first.reason.is_notice(),
-                    reason: first.reason.word().to_owned(),
-                    message: first.message.clone(),
-                })
-            };
-            failed.or_else(refused).unwrap_or_else(|| Acting {
-                is_acting: true,
-                reason: "Acting".to_owned(),
-                message: "decisions are carried out".to_owned(),
-            })
-        })
-        .collect()
-}
-
-/// What went wrong with a write, for conditions: one word and a sentence. Whatever the next look settles by
-/// itself is nothing to tell.
-fn fault(outcome: &Outcome) -> Option<(&'static str, String)> {
-    match outcome {
-        Outcome::Forbidden(why) => Some(("Forbidden", why.clone())),
-        Outcome::Invalid(why) => Some(("Invalid", why.clone())),
-        Outcome::Transient(why) => Some(("ApiFails", why.clone())),
-        Outcome::TimedOut => Some(("ApiFails", "no answer in time".to_owned())),
-        _ => None,
-    }
 }

@@ -1,6 +1,7 @@
 //! What a GpuPool's status says: figures of the last look and conditions a person understands. Pure.
 
 use super::{
+    acting::Acting,
     gpu_pool::{Budget, GpuPoolStatus, LastDecision, Mode, PoolCondition},
     look::{Autoscaler, Finding, PoolLook},
 };
@@ -10,17 +11,6 @@ use crate::{
     guard::ladder::Rung,
     time::{Millis, Timestamp},
 };
-
-/// What came of carrying decisions out, as conditions tell it: one word and a sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acting {
-    /// Decisions reach the cluster.
-    pub is_acting: bool,
-    /// One word.
-    pub reason: String,
-    /// A sentence.
-    pub message: String,
-}
 
 /// Everything the status of one pool is made from.
 #[derive(Clone, Copy, Debug)]

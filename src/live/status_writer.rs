@@ -1,10 +1,11 @@
 //! Writes statuses of GpuPools, and makes those objects that discovery found.
 
 use super::{
+    acting::Acting,
     controller::{Controller, Turn},
     gpu_pool::{GpuPool, GpuPoolStatus, Mode},
     look::{Finding, PoolLook},
-    status::{Acting, Facts, status},
+    status::{Facts, status},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{

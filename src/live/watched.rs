@@ -179,7 +179,7 @@ async fn watch_switch(
             }
             Some(Ok(_)) => {}
             Some(Err(error)) => {
-                tracing::warn!(%error, "the switch cannot be watched, trying again")
+                tracing::warn!(%error, "the switch cannot be watched, trying again");
             }
             None => return,
         }

@@ -1,5 +1,5 @@
 //! A very small HTTP/1.1 client, so that requests go out exactly as they were recorded.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use tokio::{
 
 /// An answer, whole.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
@@ -23,19 +23,19 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
     /// Lines of a watch.
-    pub fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         let text = String::from_utf8_lossy(&self.body).into_owned();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
 /// Sends one request on a connection of its own.
-pub async fn send(
+pub(crate) async fn send(
     url: &str,
     method: &str,
     path: &str,
@@ -46,10 +46,10 @@ pub async fn send(
     let mut stream = TcpStream::connect(host).await.unwrap();
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
     for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
+        request = format!("{request}{name}: {value}\r\n");
     }
     if !body.is_empty() {
-        request += &format!("Content-Length: {}\r\n", body.len());
+        request = format!("{request}Content-Length: {}\r\n", body.len());
     }
     request += "\r\n";
     request += body;
@@ -91,24 +91,24 @@ fn dechunk(mut rest: &[u8]) -> (Vec<u8>, bool) {
 }
 
 /// A time that does not move.
-pub fn noon() -> Timestamp {
+pub(crate) fn noon() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options::new(Arc::new(noon))
 }
 
-pub async fn started() -> EmbeddedApi {
+pub(crate) async fn started() -> EmbeddedApi {
     EmbeddedApi::start(options()).await.unwrap()
 }
 
 /// A CRD of our own: schema, rules, status and scale.
-pub fn gpu_pool_crd() -> Value {
+pub(crate) fn gpu_pool_crd() -> Value {
     serde_json::from_str(include_str!("gpupools.json")).unwrap()
 }
 
 /// The part of Cluster API's MachineDeployment that is needed here, in two versions.
-pub fn machine_deployment_crd() -> Value {
+pub(crate) fn machine_deployment_crd() -> Value {
     serde_json::from_str(include_str!("machinedeployments.json")).unwrap()
 }

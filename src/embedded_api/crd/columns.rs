@@ -1,4 +1,4 @@
-//! `additionalPrinterColumns`: cells by JSONPath (the part of it that such columns use: fields, indices and
+//! `additionalPrinterColumns`: cells by `JSONPath` (the part of it that such columns use: fields, indices and
 //! equality filters).
 
 use super::super::object;
@@ -60,7 +60,7 @@ impl Column {
     }
 }
 
-/// The first value at a JSONPath such as `.status.conditions[?(@.type=="Ready")].status`.
+/// The first value at a `JSONPath` such as `.status.conditions[?(@.type=="Ready")].status`.
 fn find<'a>(item: &'a Value, path: &str) -> Option<&'a Value> {
     let mut rest = path.trim_start_matches('$');
     let mut value = item;

@@ -129,7 +129,9 @@ fn set_defaults(schema: &Value, value: &mut Value) {
             }
         }
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| set_defaults(&schema["items"], item))
+            for item in items {
+                set_defaults(&schema["items"], item);
+            }
         }
         _ => {}
     }

@@ -142,10 +142,10 @@ fn check_text(schema: &Value, text: &str, path: &str, causes: &mut Vec<Cause>) {
     if let Some(limit) = schema["minLength"].as_u64().filter(|limit| length < *limit) {
         invalid(format!("{path} in body should be at least {limit} chars long"));
     }
-    if let Some(pattern) = schema["pattern"].as_str() {
-        if !Regex::new(pattern).is_ok_and(|regex| regex.is_match(text)) {
-            invalid(format!("{path} in body should match '{pattern}'"));
-        }
+    if let Some(pattern) = schema["pattern"].as_str()
+        && !Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
+    {
+        invalid(format!("{path} in body should match '{pattern}'"));
     }
     if schema["format"] == "date-time" && text.parse::<Timestamp>().is_err() {
         invalid(format!("{path} in body must be of type date-time: {text:?}"));

@@ -132,10 +132,10 @@ fn refusal(conflicts: &[Conflict]) -> ApiError {
             for (conflict, cause) in conflicts.iter().zip(many) {
                 if conflict.with != with {
                     let lead = if with.is_empty() { " " } else { "\n" };
-                    message += &format!("{lead}conflicts with {}:", conflict.with);
+                    message = format!("{message}{lead}conflicts with {}:", conflict.with);
                     with = &conflict.with;
                 }
-                message += &format!("\n- {}", cause.field);
+                message = format!("{message}\n- {}", cause.field);
             }
             message
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Fields {
     pub(crate) is_own: bool,
-    pub(crate) below: BTreeMap<String, Fields>,
+    pub(crate) below: BTreeMap<String, Self>,
 }
 
 /// A way into an object, in the keys of [`Fields`].

@@ -77,10 +77,10 @@ impl Entry {
 
     /// As conflicts name it.
     pub(crate) fn printed(&self) -> String {
-        let mut printed = format!("{:?}", self.manager);
-        if !self.subresource.is_empty() {
-            printed += &format!(" with subresource {:?}", self.subresource);
-        }
+        let printed = match self.subresource.as_str() {
+            "" => format!("{:?}", self.manager),
+            subresource => format!("{:?} with subresource {subresource:?}", self.manager),
+        };
         match &self.time {
             _ if self.is_apply => printed,
             None => format!("{printed} using {}", self.api_version),

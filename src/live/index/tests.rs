@@ -12,7 +12,7 @@ use crate::{
     live::objects::{CapiKeys, Facts, pool},
     model::{
         NodeSnapshot,
-        object::{Condition, Gang, Meta, Owner, PodPhase, Resources, Strings, Unscheduled},
+        object::{Condition, Gang, Meta, Owner, Pod, PodPhase, Resources, Strings, Unscheduled},
     },
     readiness::Readiness,
     time::Millis,

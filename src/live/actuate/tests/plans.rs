@@ -18,6 +18,7 @@ use crate::{
     time::{Millis, Timestamp},
 };
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
@@ -52,10 +53,10 @@ fn ready(id: u32) -> PoolNode {
     node.readiness = Readiness::Allocatable;
     node.node = Some(format!("n{id}"));
     node.node_version = "5".to_owned();
-    node.machine = Some(Machine {
+    node.machine = Some(Arc::new(Machine {
         meta: Meta { name: format!("m{id}"), namespace: "demo".to_owned(), ..Meta::default() },
         ..Machine::default()
-    });
+    }));
     node
 }
 
@@ -170,9 +171,7 @@ fn a_pool_that_is_not_active_any_more_gets_everything_taken_back() {
     let mut node = ready(1);
     node.hold_until = Some(NOW + Millis::from_hours(1));
     node.is_cordoned_by_us = true;
-    node.machine
-        .as_mut()
-        .unwrap()
+    Arc::make_mut(node.machine.as_mut().unwrap())
         .meta
         .annotations
         .insert(marks::MARKED.to_owned(), "6-ab".to_owned());
@@ -346,7 +345,7 @@ fn a_node_goes_in_three_steps_and_never_with_work_on_it() {
     busy.pods = 1;
     assert_eq!(kinds(&with(&by_us(2, vec![busy, ready(2)]), &remove)), ["uncordon"]);
     // Replicas are down already, the Machine is still there: nothing is done twice and nothing undone.
-    let machine = closed.machine.as_mut().unwrap();
+    let machine = Arc::make_mut(closed.machine.as_mut().unwrap());
     machine.meta.annotations.insert(marks::MARKED.to_owned(), "6-ab".to_owned());
     for order in [&remove, &orders(0, &[])] {
         assert!(with(&by_us(1, vec![closed.clone(), ready(2)]), order).writes.is_empty());

@@ -23,7 +23,7 @@ use crate::{
 };
 use kube::core::ApiResource;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub(super) const GROUP: &str = "cluster.x-k8s.io";
 const DEPLOYMENTS: &str = "/apis/cluster.x-k8s.io/v1beta2/namespaces/demo/machinedeployments";
@@ -368,7 +368,7 @@ impl World {
         let id = NodeId(machine_meta.name.rsplit('-').next().unwrap().parse().unwrap());
         let mut node = blank(id);
         node.readiness = Readiness::Provisioning;
-        node.machine = Some(Machine { meta: machine_meta, ..Machine::default() });
+        node.machine = Some(Arc::new(Machine { meta: machine_meta, ..Machine::default() }));
         let Some(object) = self.objects.get(&key.replace(MACHINES, NODES)) else { return node };
         let Meta { name, resource_version, annotations, .. } = meta("", object);
         node.readiness =
