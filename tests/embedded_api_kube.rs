@@ -16,7 +16,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Config,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
     runtime::{WatchStreamExt, reflector, watcher},
 };
 use prewarm::embedded_api::{EmbeddedApi, Verdict};
@@ -204,5 +204,67 @@ async fn apply_and_strategic_patches_through_the_client() {
     assert_eq!(left, ["a", "c"]);
     let pods: Api<Pod> = Api::default_namespaced(client);
     assert_eq!(pods.list(&ListParams::default().limit(5)).await.unwrap().items.len(), 0);
+    api.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn pages_of_a_list_are_of_one_revision() {
+    let api = started().await;
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&api));
+    for name in ["a", "b", "d", "e"] {
+        maps.create(&PostParams::default(), &config_map(name)).await.unwrap();
+    }
+    let names = |list: &[ConfigMap]| -> Vec<String> {
+        list.iter().filter_map(|map| map.metadata.name.clone()).collect()
+    };
+    let first = maps.list(&ListParams::default().limit(2)).await.unwrap();
+    assert_eq!(names(&first.items), ["a", "b"]);
+    maps.delete("e", &DeleteParams::default()).await.unwrap();
+    maps.create(&PostParams::default(), &config_map("c")).await.unwrap();
+    let token = first.metadata.continue_.unwrap();
+    let rest = maps.list(&ListParams::default().limit(5).continue_token(&token)).await.unwrap();
+    assert_eq!(names(&rest.items), ["d", "e"]);
+    assert_eq!(rest.metadata.resource_version, first.metadata.resource_version);
+    assert_eq!(
+        names(&maps.list(&ListParams::default()).await.unwrap().items),
+        ["a", "b", "c", "d"]
+    );
+    api.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_watch_that_starts_too_late_is_told_so() {
+    let mut options = support::options();
+    options.history = 2;
+    let api = EmbeddedApi::start(options).await.unwrap();
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&api));
+    let before =
+        maps.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+    for name in ["a", "b", "c"] {
+        maps.create(&PostParams::default(), &config_map(name)).await.unwrap();
+    }
+    let watch = maps.watch(&WatchParams::default(), &before).await.unwrap();
+    let first = watch.boxed().next().await.unwrap().unwrap();
+    assert!(matches!(first, WatchEvent::Error(status) if status.code == 410));
+    api.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hook_may_give_orders_and_delays_are_kept() {
+    let api = started().await;
+    let faults = api.faults();
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&api));
+    let from_hook = faults.clone();
+    faults.before_write(move |_| {
+        from_hook.delay(Duration::from_millis(200));
+        Verdict::Refuse(403)
+    });
+    assert!(maps.create(&PostParams::default(), &config_map("a")).await.is_err());
+    let quick =
+        tokio::time::timeout(Duration::from_millis(50), maps.list(&ListParams::default())).await;
+    assert!(quick.is_err(), "an answer before the delay");
+    faults.delay(Duration::ZERO);
+    assert!(maps.list(&ListParams::default()).await.unwrap().items.is_empty());
+    assert!(faults.writes().is_empty());
     api.shutdown().await.unwrap();
 }

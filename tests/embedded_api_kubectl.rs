@@ -118,7 +118,7 @@ async fn custom_resources() {
     if kubectl.reads_openapi_v3() {
         assert!(kubectl.says("explain gpupool.spec").contains("leadTime"));
     }
-    let said = kubectl.says(&format!("apply --validate=false -f {}", pool.display()));
+    let said = kubectl.says(&format!("apply -f {}", pool.display()));
     assert!(said.contains("configured"), "{said}");
     assert_eq!(kubectl.says("delete gpupool a100"), "gpupool.prewarm.io \"a100\" deleted\n");
     assert!(
