@@ -11,6 +11,7 @@ use k8s_openapi::{
     api::{
         coordination::v1::{Lease, LeaseSpec},
         core::v1::{ConfigMap, Event, Node, ObjectReference, Pod},
+        scheduling::v1::PriorityClass,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -266,5 +267,31 @@ async fn a_hook_may_give_orders_and_delays_are_kept() {
     faults.delay(Duration::ZERO);
     assert!(maps.list(&ListParams::default()).await.unwrap().items.is_empty());
     assert!(faults.writes().is_empty());
+    api.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn pods_get_the_priority_of_their_class() {
+    let api = started().await;
+    let client = client(&api);
+    let classes: Api<PriorityClass> = Api::all(client.clone());
+    let class = PriorityClass {
+        metadata: ObjectMeta { name: Some("high".into()), ..ObjectMeta::default() },
+        value: 1000,
+        ..PriorityClass::default()
+    };
+    classes.create(&PostParams::default(), &class).await.unwrap();
+    let pods: Api<Pod> = Api::default_namespaced(client);
+    let pod = |class: &str| -> Pod {
+        let pod = json!({"metadata": {"generateName": "p-"}, "spec": {"priorityClassName": class,
+            "containers": [{"name": "main", "image": "x:1"}]}});
+        serde_json::from_value(pod).unwrap()
+    };
+    let priority = |pod: Pod| pod.spec.and_then(|spec| spec.priority);
+    let create = async |class: &str| pods.create(&PostParams::default(), &pod(class)).await;
+    assert_eq!(priority(create("high").await.unwrap()), Some(1000));
+    assert_eq!(priority(create("system-node-critical").await.unwrap()), Some(2_000_001_000));
+    assert_eq!(priority(create("").await.unwrap()), Some(0));
+    assert!(matches!(create("none").await, Err(kube::Error::Api(status)) if status.code == 403));
     api.shutdown().await.unwrap();
 }

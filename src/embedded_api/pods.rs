@@ -1,4 +1,4 @@
-//! Binding and eviction of pods.
+//! Binding and eviction of pods, and their priority (admission plugin `Priority`).
 
 use super::{Reply, delete, object, status, status::ApiError, write::Change};
 use serde_json::{Value, json};
@@ -51,4 +51,37 @@ pub(crate) fn evict(change: &mut Change<'_>) -> Result<Reply, ApiError> {
         delete::evict(change, options)?;
     }
     Ok(Reply::json(201, status::created()))
+}
+
+/// Classes that every cluster has.
+const SYSTEM_CLASSES: [(&str, i64); 2] =
+    [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
+
+/// Resolves the priority class of a new pod, or gives it the default one.
+pub(crate) fn set_priority(change: &mut Change<'_>, pod: &mut Value) -> Result<(), ApiError> {
+    let asked = pod["spec"]["priorityClassName"].as_str().unwrap_or_default().to_owned();
+    if let Some((_, value)) = SYSTEM_CLASSES.iter().find(|(name, _)| *name == asked) {
+        object::set_at(pod, "spec.priority", (*value).into());
+        return Ok(());
+    }
+    let first = (String::new(), String::new());
+    let classes = change.state.store.table("priorityclasses.scheduling.k8s.io").list(None, &first);
+    let mut classes = classes.iter().map(|(_, stored)| stored.value());
+    let class = classes.find(|class| match asked.as_str() {
+        "" => class["globalDefault"] == true,
+        name => object::meta(class, "name") == name,
+    });
+    let Some(class) = class else {
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let name = object::meta(pod, "name");
+        let why =
+            format!("pods {name:?} is forbidden: no PriorityClass with name {asked} was found");
+        return Err(ApiError::forbidden("", "pods", Some(name), why));
+    };
+    object::set_at(pod, "spec.priorityClassName", object::meta(&class, "name").into());
+    object::set_at(pod, "spec.priority", class["value"].clone());
+    object::set_at(pod, "spec.preemptionPolicy", class["preemptionPolicy"].clone());
+    Ok(())
 }

@@ -212,6 +212,9 @@ impl Change<'_> {
         self.set_system_metadata(new);
         self.drop_status_of_new(new);
         self.default(new);
+        if resource.table == "pods" {
+            pods::set_priority(self, new)?;
+        }
         builtin::set_defaults(resource, new);
         if resource.table == CRDS {
             crd::set_defaults(new);
