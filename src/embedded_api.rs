@@ -10,7 +10,7 @@
 //! | what is stored | `store`, `history`, `resources`, `object`, `event_form` |
 //! | requests | `http`, `request`, `auth`, `review`, `selectors`, `status`, `faults` |
 //! | reading | `read`, `watch`, `view`, `table`, `discovery`, `openapi` |
-//! | writing | `write`, `delete`, `scale`, `pods`, `builtin`, `patch` |
+//! | writing | `write`, `create`, `replace`, `delete`, `scale`, `pods`, `builtin`, `patch` |
 //! | custom resources | `crd` |
 //!
 //! Not there: admission webhooks, conversion webhooks, disruption budgets, garbage collection of dependants,
@@ -19,6 +19,7 @@
 mod auth;
 mod builtin;
 mod crd;
+mod create;
 mod delete;
 mod discovery;
 mod event_form;
@@ -30,6 +31,7 @@ mod openapi;
 mod patch;
 mod pods;
 mod read;
+mod replace;
 mod request;
 mod resources;
 mod review;
