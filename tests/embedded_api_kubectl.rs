@@ -165,6 +165,13 @@ async fn nodes_and_pods() {
     let mut lines = String::new();
     seen.read_to_string(&mut lines).unwrap();
     assert!(lines.contains("p1     0/1     Pending") && lines.contains("Terminating"), "{lines}");
+    kubectl.says("create namespace x");
+    kubectl.says("create configmap c --from-literal=a=b -n x");
+    kubectl.says("create secret generic s --from-literal=a=b -n x");
+    assert_eq!(kubectl.says("get secret s -n x -o jsonpath={.data.a}"), "Yg==");
+    kubectl.says("delete namespace x");
+    let (said, is_well) = kubectl.run("get configmap c -n x");
+    assert!(!is_well && said.contains("NotFound"), "{said}");
     kubectl.says("get events");
     kubectl.says("get all");
     api.shutdown().await.unwrap();
