@@ -75,6 +75,8 @@ const POOL: &str = "apiVersion: prewarm.io/v1alpha1\nkind: GpuPool\nmetadata:\n 
 const NODE: &str = "apiVersion: v1\nkind: Node\nmetadata:\n  name: n1\n  labels: {node-role.kubernetes.io/worker: ''}\nstatus:\n  conditions:\n  - {type: Ready, status: 'True'}\n  nodeInfo: {kubeletVersion: v1.36.2}\n";
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p1\nspec:\n  containers:\n  - {name: main, image: 'x:1'}\n";
 
+const NAMESPACE_AND_SECRET: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: x}\nstringData: {a: b}\n";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn custom_resources() {
     let api = started().await;
@@ -165,6 +167,12 @@ async fn nodes_and_pods() {
     let mut lines = String::new();
     seen.read_to_string(&mut lines).unwrap();
     assert!(lines.contains("p1     0/1     Pending") && lines.contains("Terminating"), "{lines}");
+    let inside = kubectl.file("inside.yaml", NAMESPACE_AND_SECRET);
+    kubectl.says(&format!("create -f {}", inside.display()));
+    assert_eq!(kubectl.says("get secret s -n x -o jsonpath={.data.a}"), "Yg==");
+    kubectl.says("delete namespace x");
+    let (said, is_well) = kubectl.run("get secret s -n x");
+    assert!(!is_well && said.contains("NotFound"), "{said}");
     kubectl.says("get events");
     kubectl.says("get all");
     api.shutdown().await.unwrap();

@@ -5,6 +5,7 @@ use super::{
     resources::{Resource, Version},
     status::Cause,
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
@@ -56,9 +57,23 @@ pub(crate) fn set_defaults(resource: &Resource, value: &mut Value) {
             object::replace_part(value, "status", Some(&json!({"phase": "Active"})));
         }
         "Event" => event_form::set_defaults(value),
-        "Secret" => default(value, "type", "Opaque"),
+        "Secret" => {
+            default(value, "type", "Opaque");
+            encode_texts(value);
+        }
         "PriorityClass" => default(value, "preemptionPolicy", "PreemptLowerPriority"),
         _ => {}
+    }
+}
+
+/// `stringData` of a Secret is for writing only.
+fn encode_texts(secret: &mut Value) {
+    let texts = secret["stringData"].take();
+    object::replace_part(secret, "stringData", None);
+    let Some(data) = object::child(secret, "data").filter(|_| texts.is_object()) else { return };
+    for (key, text) in texts.as_object().into_iter().flatten() {
+        let encoded = BASE64_STANDARD.encode(text.as_str().unwrap_or_default());
+        data.insert(key.clone(), encoded.into());
     }
 }
 
