@@ -94,6 +94,7 @@ async fn live(args: &Args) -> anyhow::Result<Ending> {
         actuation: ActuationSettings {
             switch,
             group: api.group.clone(),
+            scalable: api.scalable.kind.clone(),
             floor_enforced: args.autoscaler_enforces_min_size,
             ..ActuationSettings::default()
         },

@@ -31,6 +31,8 @@ pub struct Controller {
     /// What is known of the cluster.
     pub index: Index,
     memory: Option<Memory>,
+    /// Kept by an earlier process, until the pools are known.
+    kept: Option<String>,
     settings: Option<Settings>,
     /// Number of the last decision.
     number: u64,
@@ -41,6 +43,8 @@ pub struct Controller {
     /// Writes have failed since.
     writes_fail_since: Option<Timestamp>,
     replays: (UnboundedSender<ReplayedDay>, UnboundedReceiver<ReplayedDay>),
+    /// Pools of which a day is being replayed.
+    replaying: BTreeSet<u32>,
     /// Pools of which metrics were given.
     pools: BTreeSet<String>,
 }
@@ -74,6 +78,7 @@ impl Controller {
             watches,
             index,
             memory: None,
+            kept: None,
             settings: None,
             number: 0,
             digest,
@@ -81,6 +86,7 @@ impl Controller {
             last_decisions: BTreeMap::new(),
             writes_fail_since: None,
             replays: unbounded_channel(),
+            replaying: BTreeSet::new(),
             pools: BTreeSet::new(),
         }
     }
@@ -94,15 +100,10 @@ impl Controller {
         Sight { view_age, metrics_age: None, api_fails }
     }
 
-    /// Settings of the pools that are known now, to restore a memory for.
-    pub fn settings_now(&mut self, now: Timestamp) -> Settings {
-        let sight = self.sight(now);
-        self.index.look(now, sight).settings
-    }
-
-    /// Starts with what was kept, or with nothing.
-    pub fn remember(&mut self, memory: Memory) {
-        self.memory = Some(memory);
+    /// Starts with what an earlier process kept ([`Memory::keep`]), as far as it fits the pools of the first
+    /// turn.
+    pub fn remember(&mut self, kept: String) {
+        self.kept = Some(kept);
     }
 
     /// The memory, to keep it.
@@ -117,10 +118,17 @@ impl Controller {
         let sight = self.sight(now);
         let mut look = self.index.look(now, sight);
         look.snapshot.replays = std::iter::from_fn(|| self.replays.1.try_recv().ok()).collect();
-        let memory = self.memory.get_or_insert_with(|| Memory::new(&look.settings));
+        for done in &look.snapshot.replays {
+            self.replaying.remove(&done.pool);
+        }
+        let kept = self.kept.take();
+        let memory = self.memory.get_or_insert_with(|| start(kept, &look.settings, now));
         if self.settings.as_ref() != Some(&look.settings) {
             memory.follow(&look.settings);
+            // Pools may have other numbers now; what is under way is for the old ones.
             look.snapshot.replays.clear();
+            self.replaying.clear();
+            self.replays = unbounded_channel();
             self.settings = Some(look.settings.clone());
             tracing::info!(pools = look.settings.pools.len(), "settings are new or have changed");
         }
@@ -136,6 +144,9 @@ impl Controller {
         });
         report_log(written);
         for &pool in &decision.replays_due {
+            if !self.replaying.insert(pool) {
+                continue;
+            }
             if let Some(brief) = memory.brief(pool as usize, &look.settings, &look.snapshot.shapes)
             {
                 start_replay(brief, self.replays.0.clone());
@@ -195,6 +206,24 @@ impl Controller {
     /// Writes went through, or failed for other reasons than a conflict.
     pub fn note_writes(&mut self, now: Timestamp, failed: bool) {
         self.writes_fail_since = failed.then(|| self.writes_fail_since.unwrap_or(now));
+    }
+}
+
+/// What was kept, or nothing.
+fn start(kept: Option<String>, settings: &Settings, now: Timestamp) -> Memory {
+    let Some(kept) = kept else { return Memory::new(settings) };
+    match Memory::recover(&kept, settings, now) {
+        Ok((memory, refused)) => {
+            for reason in refused {
+                tracing::warn!(%reason, "a pool's memory is refused and starts anew");
+            }
+            tracing::info!("what was learned before is known again");
+            memory
+        }
+        Err(reason) => {
+            tracing::warn!(%reason, "the kept memory is refused: learning starts anew");
+            Memory::new(settings)
+        }
     }
 }
 

@@ -22,10 +22,7 @@ use super::{
     watch::{Sink, Watches},
     watched,
 };
-use crate::{
-    engine::Memory,
-    time::{Millis, Timestamp},
-};
+use crate::time::{Millis, Timestamp};
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{
@@ -44,6 +41,8 @@ const LEAST_PAUSE: Duration = Duration::from_millis(2);
 const HEARTBEAT: Millis = Millis::from_secs(10);
 /// The memory is kept this often.
 const KEEP_EVERY: Millis = Millis::from_mins(10);
+/// When it ends, it tries so often to take back what is its own.
+const RELEASES: u32 = 3;
 /// Events of the watches that may wait for their turn.
 const QUEUE: usize = 10_000;
 
@@ -180,8 +179,6 @@ struct Life {
     events: mpsc::Receiver<Event>,
     authority: watch::Receiver<Authority>,
     ceiling: watch::Receiver<Mode>,
-    /// By an earlier process, until the pools are known.
-    kept: Option<Kept>,
     kept_at: Timestamp,
     was_leader: bool,
 }
@@ -205,8 +202,13 @@ impl Life {
         let digest = digest(&settings.identity, clock.now());
         let switch = Arc::new(Switch::new(settings.actuation.switch));
         let deployments = clusters.api.scalable.api_version.clone();
+        let mut controller =
+            Controller::new(clock, Arc::clone(&shown), heard.watches, index, digest);
+        if let Some(kept) = kept {
+            controller.remember(kept.memory);
+        }
         Self {
-            controller: Controller::new(clock, Arc::clone(&shown), heard.watches, index, digest),
+            controller,
             actuator: Actuator::new(
                 &clusters.clients,
                 clusters.api.clone(),
@@ -228,7 +230,6 @@ impl Life {
             events: heard.events,
             authority,
             ceiling: heard.ceiling,
-            kept,
             was_leader: false,
         }
     }
@@ -288,9 +289,6 @@ impl Life {
 
     /// One turn; how long to wait for the next if nothing happens.
     async fn turn(&mut self) -> Duration {
-        if let Some(kept) = self.kept.take() {
-            self.remember(&kept);
-        }
         let ceiling = *self.ceiling.borrow_and_update();
         let mut turn = self.controller.turn(ceiling);
         let view_age = turn.look.snapshot.sight.view_age;
@@ -334,21 +332,15 @@ impl Life {
         acting(turn, &plan, &outcomes)
     }
 
-    fn remember(&mut self, kept: &Kept) {
-        let now = self.settings.clock.now();
-        let settings = self.controller.settings_now(now);
-        match Memory::recover(&kept.memory, &settings, now) {
-            Ok((memory, refused)) => {
-                for reason in refused {
-                    tracing::warn!(%reason, "a pool's memory is refused and starts anew");
-                }
-                tracing::info!("what was learned before is known again");
-                self.controller.remember(memory);
-            }
-            Err(reason) => {
-                tracing::warn!(%reason, "the kept memory is refused: learning starts anew");
-            }
-        }
+    /// Takes back everything of ours; `true` when all of it was.
+    async fn release(&mut self) -> bool {
+        self.take_all();
+        let turn = self.controller.turn(Mode::Shadow);
+        let settings = &self.settings.actuation;
+        let plan = actuate::release_all(turn.now, turn.id.clone(), &turn.look, settings);
+        let outcomes = self.actuator.carry_out(&plan).await;
+        plan.writes.len() < settings.most_pods
+            && outcomes.iter().all(|outcome| *outcome != Outcome::Conflict)
     }
 
     async fn keep(&mut self, now: Timestamp) {
@@ -373,15 +365,13 @@ impl Life {
     async fn end(mut self) {
         tracing::info!("stopping");
         if self.is_leader() && self.controller.index.is_synced() {
-            self.take_all();
-            let turn = self.controller.turn(Mode::Shadow);
-            let plan = actuate::release_all(
-                turn.now,
-                turn.id.clone(),
-                &turn.look,
-                &self.settings.actuation,
-            );
-            self.actuator.carry_out(&plan).await;
+            for _ in 0..RELEASES {
+                if self.release().await {
+                    break;
+                }
+                // Somebody else wrote, or there is more than one plan holds: look again.
+                self.pause(PAUSE).await;
+            }
             if self.settings.actuation.switch != Position::DryRun {
                 self.keep_now().await;
             }
