@@ -5,9 +5,11 @@
 //! would be.
 
 use super::{
+    client::Clients,
     gpu_pool::{GROUP, Mode},
+    http::Shown,
     look::{Look, PoolLook, WaitingPod},
-    metrics::{KindResult, Metrics},
+    metrics::KindResult,
 };
 use crate::{
     engine::{Decision, PoolReport},
@@ -15,11 +17,9 @@ use crate::{
     time::{Millis, Timestamp},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    Client,
-    runtime::events::{Event, EventType, Recorder, Reporter},
-};
-use std::collections::BTreeSet;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::sync::mpsc;
 
 /// Pods told at one look: a burst of thousands is told over several looks.
 const PODS_A_LOOK: usize = 20;
@@ -58,17 +58,22 @@ pub struct Told {
 }
 
 impl Told {
-    /// What is to be said now. `modes`: how far decisions about each pool reach.
+    /// What is to be said now. `modes`: how far decisions about each pool reach; `raised`: pools of which
+    /// replicas were really raised.
     pub fn say(
         &mut self,
         now: Timestamp,
         look: &Look,
         decision: &Decision,
         modes: &[Mode],
+        raised: &BTreeSet<usize>,
     ) -> Vec<Said> {
         let mut said = Vec::new();
-        for ((pool, report), mode) in look.pools.iter().zip(&decision.why).zip(modes) {
-            self.say_pool(pool, report, *mode, &mut said);
+        let pools = look.pools.iter().zip(&decision.why).zip(modes).enumerate();
+        for (place, ((pool, report), &mode)) in pools {
+            if mode != Mode::Active || report.create == 0 || raised.contains(&place) {
+                self.say_pool(pool, report, mode, &mut said);
+            }
         }
         let waiting: BTreeSet<&str> = look.waiting.iter().map(|pod| pod.uid.as_str()).collect();
         self.pods.retain(|uid| waiting.contains(uid.as_str()));
@@ -204,8 +209,18 @@ fn deployment_reference(pool: &PoolLook) -> Option<ObjectReference> {
     })
 }
 
-/// Publishes Events; a failure is counted and forgotten.
+/// Events that may wait to be published; when more come, they are dropped and counted.
+const QUEUE: usize = 256;
+
+/// Publishes Events, in a task of its own: a slow API delays what is told and not what is done. A failure is
+/// counted and forgotten.
 pub struct Announcer {
+    queue: mpsc::Sender<Said>,
+    shown: Arc<Shown>,
+}
+
+/// Where Events go.
+struct Recorders {
     workload: Recorder,
     management: Recorder,
     /// `apiVersion` of MachineDeployments.
@@ -213,41 +228,66 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// `identity`: name of this replica.
-    pub fn new(workload: Client, management: Client, identity: &str, deployments: String) -> Self {
+    /// `identity`: name of this replica. Publishes for as long as this lives.
+    pub fn start(
+        clients: &Clients,
+        identity: &str,
+        deployments: String,
+        shown: Arc<Shown>,
+    ) -> Self {
         let reporter =
             Reporter { controller: "prewarm".to_owned(), instance: Some(identity.to_owned()) };
-        Self {
-            workload: Recorder::new(workload, reporter.clone()),
-            management: Recorder::new(management, reporter),
+        let recorders = Recorders {
+            workload: Recorder::new(clients.workload.clone(), reporter.clone()),
+            management: Recorder::new(clients.management.clone(), reporter),
             deployments,
-        }
+        };
+        let (queue, said) = mpsc::channel(QUEUE);
+        tokio::spawn(publish(recorders, said, Arc::clone(&shown)));
+        Self { queue, shown }
     }
 
-    /// Says it all.
-    pub async fn publish(&self, said: Vec<Said>, metrics: &Metrics) {
+    /// Says it all, as soon as may be.
+    pub fn say(&self, said: Vec<Said>) {
         for said in said {
-            let mut regarding = said.regarding;
-            regarding.api_version.get_or_insert_with(|| self.deployments.clone());
-            let event = Event {
-                type_: if said.is_warning { EventType::Warning } else { EventType::Normal },
-                reason: said.reason.to_owned(),
-                note: Some(said.note),
-                action: said.reason.to_owned(),
-                secondary: None,
-            };
-            let recorder = match said.place {
-                Where::Workload => &self.workload,
-                Where::Management => &self.management,
-            };
-            let result = match recorder.publish(&event, &regarding).await {
-                Ok(()) => "ok",
-                Err(error) => {
-                    tracing::warn!(%error, reason = said.reason, "an Event was not taken");
-                    "failed"
-                }
-            };
-            metrics.events.get_or_create(&KindResult { kind: said.reason, result }).inc();
+            let kind = said.reason;
+            if self.queue.try_send(said).is_err() {
+                let label = KindResult { kind, result: "dropped" };
+                self.shown.metrics.events.get_or_create(&label).inc();
+            }
         }
+    }
+}
+
+async fn publish(recorders: Recorders, mut queue: mpsc::Receiver<Said>, shown: Arc<Shown>) {
+    while let Some(said) = queue.recv().await {
+        let kind = said.reason;
+        let result = match recorders.publish(said).await {
+            Ok(()) => "ok",
+            Err(error) => {
+                tracing::warn!(%error, reason = kind, "an Event was not taken");
+                "failed"
+            }
+        };
+        shown.metrics.events.get_or_create(&KindResult { kind, result }).inc();
+    }
+}
+
+impl Recorders {
+    async fn publish(&self, said: Said) -> Result<(), kube::Error> {
+        let mut regarding = said.regarding;
+        regarding.api_version.get_or_insert_with(|| self.deployments.clone());
+        let event = Event {
+            type_: if said.is_warning { EventType::Warning } else { EventType::Normal },
+            reason: said.reason.to_owned(),
+            note: Some(said.note),
+            action: said.reason.to_owned(),
+            secondary: None,
+        };
+        let recorder = match said.place {
+            Where::Workload => &self.workload,
+            Where::Management => &self.management,
+        };
+        recorder.publish(&event, &regarding).await
     }
 }

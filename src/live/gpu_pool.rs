@@ -20,6 +20,7 @@ pub const GROUP: &str = "prewarm.dev";
     shortname = "gpool",
     category = "prewarm",
     namespaced,
+    derive = "PartialEq",
     status = "GpuPoolStatus",
     doc = "A pool of equal GPU nodes that Prewarm keeps ready ahead of demand.",
     printcolumn = r#"{"name":"Mode","type":"string","jsonPath":".spec.mode"}"#,

@@ -23,7 +23,7 @@ use super::{
     watched,
 };
 use crate::time::{Millis, Timestamp};
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
@@ -215,14 +215,14 @@ impl Life {
                 switch,
                 authority.clone(),
             ),
-            announcer: Announcer::new(
-                clusters.clients.workload.clone(),
-                clusters.clients.management.clone(),
+            announcer: Announcer::start(
+                &clusters.clients,
                 &settings.identity,
                 deployments.clone(),
+                Arc::clone(&shown),
             ),
             told: Told::default(),
-            statuses: StatusWriter::new(clusters.clients.management.clone(), deployments),
+            statuses: StatusWriter::start(clusters.clients.management.clone(), deployments),
             clusters,
             kept_at: clock.now(),
             settings,
@@ -300,18 +300,18 @@ impl Life {
         }
         self.shown.metrics.leader.set(i64::from(is_leader));
         if is_leader {
-            let acting = self.act(&mut turn).await;
-            let said = self.told.say(turn.now, &turn.look, &turn.decision, &turn.modes);
-            self.announcer.publish(said, &self.shown.metrics).await;
-            self.statuses.write(&turn, &acting, &self.controller).await;
+            let (acting, raised) = self.act(&mut turn).await;
+            let Turn { now, look, decision, modes, .. } = &turn;
+            self.announcer.say(self.told.say(*now, look, decision, modes, &raised));
+            self.statuses.show(&turn, &acting, &self.controller);
             self.keep(turn.now).await;
         }
         let alarm = (turn.decision.wake_at - turn.now).min(HEARTBEAT);
         self.settings.clock.real(alarm)
     }
 
-    /// Carries the decision out; what came of it by pool.
-    async fn act(&mut self, turn: &mut Turn) -> Vec<Acting> {
+    /// Carries the decision out; what came of it by pool, and which pools were raised.
+    async fn act(&mut self, turn: &mut Turn) -> (Vec<Acting>, BTreeSet<usize>) {
         for (pool, mode) in turn.look.pools.iter_mut().zip(&turn.modes) {
             pool.spec.mode = *mode;
         }
@@ -329,7 +329,11 @@ impl Life {
         if let Ok(mut journal) = self.shown.journal.lock() {
             journal.wrote(told);
         }
-        acting(turn, &plan, &outcomes)
+        let raised = plan.writes.iter().zip(&outcomes).filter(|(step, outcome)| {
+            matches!(step.write.kind(), "scale" | "floor") && **outcome == Outcome::Done
+        });
+        let raised = raised.filter_map(|(step, _)| step.pool).collect();
+        (acting(turn, &plan, &outcomes), raised)
     }
 
     /// Takes back everything of ours; `true` when all of it was.

@@ -85,20 +85,9 @@ async fn scale_five_thousand_nodes_and_a_hundred_and_fifty_thousand_pods() {
     let others = format!("{}-load", stage.namespace);
     create(&stage.client, &core("Namespace", "namespaces"), "", jobs::namespace(&others)).await;
     let begun = Instant::now();
-    for number in 0..NODES {
-        create(&stage.client, &objects::nodes(), "", node(number)).await;
-    }
-    let tasks = (0..8).map(|part| {
-        let (client, others) = (stage.client.clone(), others.clone());
-        tokio::spawn(async move {
-            for number in (part..PODS).step_by(8) {
-                create(&client, &objects::pods(), &others, pod(&others, number)).await;
-            }
-        })
-    });
-    for task in tasks.collect::<Vec<_>>() {
-        task.await.unwrap();
-    }
+    let nodes = (0..NODES).map(node);
+    let pods = (0..PODS).map(|number| pod(&others, number));
+    stage.api.as_ref().unwrap().seed(nodes.chain(pods)).unwrap();
     println!("{NODES} nodes and {PODS} pods made in {:?}", begun.elapsed());
     stage.deployment("a100", (0, 50)).await;
     stage.pool("a100", Mode::Active).await;
