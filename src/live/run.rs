@@ -26,7 +26,7 @@ use crate::{
     engine::Memory,
     time::{Millis, Timestamp},
 };
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
@@ -177,6 +177,7 @@ struct Life {
     told: Told,
     statuses: StatusWriter,
     clusters: Clusters,
+    watches: Watches,
     events: mpsc::Receiver<Event>,
     authority: watch::Receiver<Authority>,
     ceiling: watch::Receiver<Mode>,
@@ -206,7 +207,14 @@ impl Life {
         let switch = Arc::new(Switch::new(settings.actuation.switch));
         let deployments = clusters.api.scalable.api_version.clone();
         Self {
-            controller: Controller::new(clock, Arc::clone(&shown), heard.watches, index, digest),
+            controller: Controller::new(
+                clock,
+                Arc::clone(&shown),
+                heard.watches.clone(),
+                index,
+                digest,
+            ),
+            watches: heard.watches,
             actuator: Actuator::new(
                 &clusters.clients,
                 clusters.api.clone(),
@@ -254,6 +262,7 @@ impl Life {
             }
             self.pause(GATHER).await;
             self.take_all();
+            self.measure_watches();
             wait = match self.controller.index.is_synced() {
                 true => self.turn().await,
                 false => {
@@ -284,6 +293,15 @@ impl Life {
         self.shown.metrics.queue_length.set(self.events.len() as i64);
         while let Ok(event) = self.events.try_recv() {
             self.take(event);
+        }
+    }
+
+    fn measure_watches(&self) {
+        self.shown.failing(self.watches.faults());
+        for (kind, state) in self.watches.states() {
+            let label = KindLabel { kind: kind.word() };
+            let counter = self.shown.metrics.watch_errors.get_or_create(&label);
+            counter.inc_by(state.errors.saturating_sub(counter.get()));
         }
     }
 
@@ -325,6 +343,7 @@ impl Life {
             let (kind, result) = (step.write.kind(), outcome.word());
             self.shown.metrics.writes.get_or_create(&KindResult { kind, result }).inc();
         }
+        self.measure_reaction(turn, &plan, &outcomes);
         let failed = outcomes.iter().any(|outcome| {
             matches!(outcome, Outcome::Transient(_) | Outcome::TimedOut | Outcome::Forbidden(_))
         });
@@ -333,6 +352,24 @@ impl Life {
             journal.wrote(told);
         }
         acting(turn, &plan, &outcomes)
+    }
+
+    /// How long the pods that came since the last look waited for the write that serves them.
+    fn measure_reaction(&self, turn: &Turn, plan: &actuate::Plan, outcomes: &[Outcome]) {
+        let now = self.settings.clock.now();
+        let served: BTreeSet<usize> = plan
+            .writes
+            .iter()
+            .zip(outcomes)
+            .filter(|(step, outcome)| step.write.is_raise() && **outcome == Outcome::Done)
+            .filter_map(|(step, _)| step.pool)
+            .collect();
+        for pool in served.into_iter().filter_map(|pool| turn.look.snapshot.pools.get(pool)) {
+            for arrival in &pool.arrivals {
+                let waited = (now - arrival.at).as_secs_f64().max(0.0);
+                self.shown.metrics.reaction_seconds.observe(waited);
+            }
+        }
     }
 
     fn remember(&mut self, kept: &Kept) {
