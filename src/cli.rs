@@ -13,6 +13,8 @@ mod explain;
 mod file;
 mod import;
 mod progress;
+#[cfg(feature = "live")]
+mod release;
 mod replay;
 #[cfg(feature = "live")]
 mod run;
@@ -45,6 +47,9 @@ enum Command {
     /// Run the controller.
     #[cfg(feature = "live")]
     Run(Box<run::Args>),
+    /// Take back everything that a controller left in a cluster.
+    #[cfg(feature = "live")]
+    Release(release::Args),
     /// Print the definition of our object, for `kubectl apply`.
     #[cfg(feature = "live")]
     Crd(crd::Args),
@@ -78,6 +83,8 @@ pub fn main() -> ExitCode {
             Command::Explain(args) => explain::run(&args),
             #[cfg(feature = "live")]
             Command::Crd(args) => crd::run(&args),
+            #[cfg(feature = "live")]
+            Command::Release(args) => release::run(&args),
             #[cfg(feature = "live")]
             Command::Run(args) => run::run(&args),
         });

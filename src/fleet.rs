@@ -1,12 +1,14 @@
 //! A fleet that plays everything around the controller: Cluster API, kubelets with GPU drivers, a scheduler
-//! and jobs, as an ordinary client of whatever API it is given. With it the end-to-end suite runs on the
+//! and jobs, if wanted cluster-autoscaler, as an ordinary client of whatever API it is given. With it the end-to-end suite runs on the
 //! embedded API and, unchanged, on a real cluster.
 //!
-//! Every part is a pure step from what is there to what to do next ([`capi`], [`kubelet`], [`scheduler`]);
+//! Every part is a pure step from what is there to what to do next ([`capi`], [`kubelet`], [`scheduler`],
+//! [`autoscaler`]);
 //! [`Fleet`] keeps the view up to date and carries the steps out. Time comes from the clock that is given,
 //! so a fleet can live a day in minutes.
 
 pub mod act;
+pub mod autoscaler;
 pub mod capi;
 pub mod crds;
 pub mod jobs;
@@ -17,6 +19,7 @@ pub mod view;
 
 use crate::time::{Millis, Timestamp};
 use act::Act;
+use autoscaler::AutoscalerSettings;
 use kube::Client;
 use std::{
     collections::BTreeMap,
@@ -80,6 +83,8 @@ pub struct FleetSettings {
     pub label_accelerator: bool,
     /// Finished pods are deleted so long after they ended.
     pub keep_finished: Millis,
+    /// cluster-autoscaler runs, with these flags.
+    pub autoscaler: Option<AutoscalerSettings>,
     /// The clock.
     pub now: Now,
     /// Really passing time between two steps.
@@ -104,6 +109,8 @@ pub struct State {
     pub machines_made: u64,
     /// Nodes' lives: (deployment, from, until).
     pub lives: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
+    /// Of cluster-autoscaler.
+    pub autoscaler: autoscaler::Memory,
     /// By pod uid: from creation to being bound.
     pub waits: BTreeMap<String, Millis>,
 }
@@ -161,6 +168,9 @@ async fn play(
                 let mut acts = capi::step(now, &seen, &settings, &mut state);
                 acts.extend(kubelet::step(now, &seen, &settings, &state));
                 acts.extend(scheduler::step(now, &seen, &mut state));
+                if let Some(flags) = settings.autoscaler {
+                    acts.extend(autoscaler::step(now, &seen, flags, &mut state));
+                }
                 acts
             }
             Err(_) => return,

@@ -11,6 +11,7 @@
 //! | [`look`] | what the index hands to the controller at one instant |
 //! | [`gpu_pool`] | our own object: settings and status of a pool |
 //! | [`actuate`] | the only place that writes to a cluster |
+//! | [`release`](mod@release) | takes everything of ours back, without a controller |
 //! | [`leader`] | one replica acts |
 //! | [`acting`], [`status`], [`status_writer`] | what a pool's status says, and writing it |
 //! | [`announce`] | Events |
@@ -41,6 +42,7 @@ pub mod metrics;
 #[cfg(test)]
 mod mock_api;
 pub mod objects;
+pub mod release;
 pub mod run;
 pub mod status;
 pub mod status_writer;

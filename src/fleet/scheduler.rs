@@ -57,12 +57,12 @@ fn schedule(
     Some(Act::MergeStatus(place(objects::pods(), pod), status))
 }
 
-fn is_using(pod: &DynamicObject) -> bool {
+pub(super) fn is_using(pod: &DynamicObject) -> bool {
     !text(pod, "/spec/nodeName").is_empty()
         && !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
 }
 
-fn is_waiting(pod: &DynamicObject) -> bool {
+pub(super) fn is_waiting(pod: &DynamicObject) -> bool {
     let is_gated = at(pod, "/spec/schedulingGates")
         .and_then(Value::as_array)
         .is_some_and(|gates| !gates.is_empty());
@@ -77,7 +77,7 @@ fn priority(pod: &DynamicObject) -> i64 {
 }
 
 /// Extended resources a pod asks for.
-fn gpus(pod: &DynamicObject) -> BTreeMap<String, u64> {
+pub(super) fn gpus(pod: &DynamicObject) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     let containers = at(pod, "/spec/containers").and_then(Value::as_array);
     for container in containers.into_iter().flatten() {
@@ -94,13 +94,13 @@ fn gpus(pod: &DynamicObject) -> BTreeMap<String, u64> {
 }
 
 /// What is free on a node that takes pods.
-struct Room<'a> {
-    node: &'a DynamicObject,
+pub(super) struct Room<'a> {
+    pub(super) node: &'a DynamicObject,
     free: BTreeMap<String, u64>,
 }
 
 impl<'a> Room<'a> {
-    fn of(node: &'a DynamicObject) -> Option<Self> {
+    pub(super) fn of(node: &'a DynamicObject) -> Option<Self> {
         let is_ready =
             objects::condition(node, "Ready").is_some_and(|(status, _)| status == "True");
         let is_cordoned =
@@ -116,7 +116,7 @@ impl<'a> Room<'a> {
         Some(Self { node, free })
     }
 
-    fn fits(&self, pod: &DynamicObject, wanted: &BTreeMap<String, u64>) -> bool {
+    pub(super) fn fits(&self, pod: &DynamicObject, wanted: &BTreeMap<String, u64>) -> bool {
         let has_room = wanted
             .iter()
             .all(|(name, amount)| self.free.get(name).is_some_and(|free| free >= amount));
@@ -150,7 +150,7 @@ impl<'a> Room<'a> {
         wanted.iter().map(|(name, amount)| self.free.get(name).unwrap_or(&0) - amount).sum()
     }
 
-    fn take(&mut self, wanted: &BTreeMap<String, u64>) {
+    pub(super) fn take(&mut self, wanted: &BTreeMap<String, u64>) {
         for (name, amount) in wanted {
             if let Some(free) = self.free.get_mut(name) {
                 *free = free.saturating_sub(*amount);

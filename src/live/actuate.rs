@@ -89,6 +89,8 @@ pub fn release_all(
         plan.refuse(None, Reason::SwitchedOff, "the kill switch is off: nothing is taken back");
         return plan;
     }
+    // There is no next look that would take back the rest.
+    let settings = &ActuationSettings { most_pods: usize::MAX, ..settings.clone() };
     take_back_strays(look, settings, &mut plan);
     for (index, pool) in look.pools.iter().enumerate() {
         pool::take_back(index, pool, settings, Reach::Everything, now, &mut plan);

@@ -42,6 +42,8 @@ pub struct Shown {
     is_synced: AtomicBool,
     /// Age of the view in milliseconds.
     view_age: AtomicI64,
+    /// Watches that fail, a sentence each.
+    faults: Mutex<Vec<String>>,
 }
 
 impl Shown {
@@ -53,6 +55,7 @@ impl Shown {
             last_turn: AtomicI64::new(clock.now().0),
             is_synced: AtomicBool::new(false),
             view_age: AtomicI64::new(0),
+            faults: Mutex::default(),
             clock,
         }
     }
@@ -65,6 +68,13 @@ impl Shown {
         self.metrics.snapshot_age_seconds.set(view_age.as_secs_f64());
     }
 
+    /// These watches fail now.
+    pub fn failing(&self, faults: Vec<String>) {
+        if let Ok(mut shown) = self.faults.lock() {
+            *shown = faults;
+        }
+    }
+
     /// Why it is not alive.
     fn stuck(&self) -> Option<String> {
         let since = self.clock.now() - Timestamp(self.last_turn.load(Ordering::Relaxed));
@@ -72,13 +82,19 @@ impl Shown {
         (real > TURNS_WITHIN).then(|| format!("the loop last turned {} s ago", real.as_secs()))
     }
 
+    /// What is not so, and which watches fail.
+    fn because(&self, what: String) -> String {
+        let faults = self.faults.lock().map(|faults| faults.join("; ")).unwrap_or_default();
+        if faults.is_empty() { what } else { format!("{what}: {faults}") }
+    }
+
     /// Why it is not ready.
     fn unready(&self) -> Option<String> {
         if !self.is_synced.load(Ordering::Relaxed) {
-            return Some("not all watches have been listed".to_owned());
+            return Some(self.because("not all watches have been listed".to_owned()));
         }
         let age = Millis(self.view_age.load(Ordering::Relaxed));
-        (age > FRESH_WITHIN).then(|| format!("the view is {} s old", age.0 / 1000))
+        (age > FRESH_WITHIN).then(|| self.because(format!("the view is {} s old", age.0 / 1000)))
     }
 }
 

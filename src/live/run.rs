@@ -176,6 +176,7 @@ struct Life {
     told: Told,
     statuses: StatusWriter,
     clusters: Clusters,
+    watches: Watches,
     events: mpsc::Receiver<Event>,
     authority: watch::Receiver<Authority>,
     ceiling: watch::Receiver<Mode>,
@@ -203,12 +204,13 @@ impl Life {
         let switch = Arc::new(Switch::new(settings.actuation.switch));
         let deployments = clusters.api.scalable.api_version.clone();
         let mut controller =
-            Controller::new(clock, Arc::clone(&shown), heard.watches, index, digest);
+            Controller::new(clock, Arc::clone(&shown), heard.watches.clone(), index, digest);
         if let Some(kept) = kept {
             controller.remember(kept.memory);
         }
         Self {
             controller,
+            watches: heard.watches,
             actuator: Actuator::new(
                 &clusters.clients,
                 clusters.api.clone(),
@@ -255,6 +257,7 @@ impl Life {
             }
             self.pause(GATHER).await;
             self.take_all();
+            self.measure_watches();
             wait = if self.controller.index.is_synced() {
                 self.turn().await
             } else {
@@ -284,6 +287,15 @@ impl Life {
         self.shown.metrics.queue_length.set(self.events.len() as i64);
         while let Ok(event) = self.events.try_recv() {
             self.take(event);
+        }
+    }
+
+    fn measure_watches(&self) {
+        self.shown.failing(self.watches.faults());
+        for (kind, state) in self.watches.states() {
+            let label = KindLabel { kind: kind.word() };
+            let counter = self.shown.metrics.watch_errors.get_or_create(&label);
+            counter.inc_by(state.errors.saturating_sub(counter.get()));
         }
     }
 
@@ -322,6 +334,8 @@ impl Life {
             let (kind, result) = (step.write.kind(), outcome.word());
             self.shown.metrics.writes.get_or_create(&KindResult { kind, result }).inc();
         }
+        let raised = raised(&plan, &outcomes);
+        self.measure_reaction(turn, &raised);
         let failed = outcomes.iter().any(|outcome| {
             matches!(outcome, Outcome::Transient(_) | Outcome::TimedOut | Outcome::Forbidden(_))
         });
@@ -329,10 +343,6 @@ impl Life {
         if let Ok(mut journal) = self.shown.journal.lock() {
             journal.wrote(told);
         }
-        let raised = plan.writes.iter().zip(&outcomes).filter(|(step, outcome)| {
-            matches!(step.write.kind(), "scale" | "floor") && **outcome == Outcome::Done
-        });
-        let raised = raised.filter_map(|(step, _)| step.pool).collect();
         (acting(turn, &plan, &outcomes), raised)
     }
 
@@ -345,6 +355,17 @@ impl Life {
         let outcomes = self.actuator.carry_out(&plan).await;
         plan.writes.len() < settings.most_pods
             && outcomes.iter().all(|outcome| *outcome != Outcome::Conflict)
+    }
+
+    /// How long the pods that came since the last look waited for the write that serves them.
+    fn measure_reaction(&self, turn: &Turn, raised: &BTreeSet<usize>) {
+        let now = self.settings.clock.now();
+        for pool in raised.iter().filter_map(|&pool| turn.look.snapshot.pools.get(pool)) {
+            for arrival in &pool.arrivals {
+                let waited = (now - arrival.at).as_secs_f64().max(0.0);
+                self.shown.metrics.reaction_seconds.observe(waited);
+            }
+        }
     }
 
     async fn keep(&mut self, now: Timestamp) {
@@ -386,6 +407,14 @@ impl Life {
             tracing::warn!(%error, "the decision log was not finished");
         }
     }
+}
+
+/// Pools of which more nodes were asked for, and the write was accepted.
+fn raised(plan: &actuate::Plan, outcomes: &[Outcome]) -> BTreeSet<usize> {
+    let steps = plan.writes.iter().zip(outcomes);
+    let raised =
+        steps.filter(|(step, outcome)| step.write.is_raise() && **outcome == Outcome::Done);
+    raised.filter_map(|(step, _)| step.pool).collect()
 }
 
 /// What an earlier process kept. Nothing hangs on it, so a fault is told and forgotten.

@@ -35,6 +35,8 @@ pub struct WatchState {
     pub heard: Option<Timestamp>,
     /// What last went wrong, until it works again.
     pub error: Option<WatchFault>,
+    /// How often anything went wrong.
+    pub errors: u64,
 }
 
 /// What went wrong with a watch.
@@ -100,9 +102,20 @@ impl Watches {
         self.states.lock().map(|states| states.clone()).unwrap_or_default()
     }
 
+    /// What fails now, one sentence a watch; of a 403 the API server's own words, which name verb and resource.
+    pub fn faults(&self) -> Vec<String> {
+        let states = self.states();
+        let faults = states.iter().filter_map(|(kind, state)| Some((kind, state.error.as_ref()?)));
+        faults
+            .filter(|(_, fault)| fault.is_current())
+            .map(|(kind, fault)| format!("{}: {} ({})", kind.word(), fault.message, fault.code))
+            .collect()
+    }
+
     fn heard(&self, kind: Kind, now: Timestamp) {
         if let Ok(mut states) = self.states.lock() {
-            *states.entry(kind).or_default() = WatchState { heard: Some(now), error: None };
+            let state = states.entry(kind).or_default();
+            (state.heard, state.error) = (Some(now), None);
         }
     }
 
@@ -110,6 +123,7 @@ impl Watches {
         let (code, message) = told(error);
         if let Ok(mut states) = self.states.lock() {
             let state = states.entry(kind).or_default();
+            state.errors += 1;
             let before = state.error.as_ref().filter(|before| before.is_current());
             let since = before.map_or(now, |before| before.since);
             state.error = Some(WatchFault { code, message, since, last: Instant::now() });

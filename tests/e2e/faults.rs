@@ -1,7 +1,12 @@
 //! Things go wrong: in the API, in the fleet, in the controller itself.
 
 use crate::stage::{Setup, Stage, Told, needs_embedded, stays, until};
-use prewarm::{fleet::Fault, live::gpu_pool::Mode};
+use prewarm::{
+    embedded_api::Verdict,
+    fleet::Fault,
+    live::gpu_pool::{Actuation, Mode},
+    time::Millis,
+};
 use std::time::Duration;
 
 async fn one_pool(setup: Setup) -> Stage {
@@ -80,5 +85,98 @@ async fn two_replicas_never_both_act_and_the_second_takes_over_within_fifteen_se
     assert!(killed.elapsed() < Duration::from_secs(17), "{:?}", killed.elapsed());
     stays("once", 3, || async { stage.replicas("a100").await == 1 }).await;
     second.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_that_takes_five_seconds_for_everything_is_slow_and_nothing_else() {
+    if !needs_embedded("a slow API") {
+        return;
+    }
+    let stage = one_pool(Setup::default()).await;
+    let controller = stage.controller(Told::default()).await;
+    until("the pool is known", 10, || async { stage.status("a100").await.is_some() }).await;
+    stage.pods(3, None).await;
+    stage.faults().delay(Duration::from_secs(5));
+    until("all three nodes are asked for", 60, || async { stage.replicas("a100").await == 3 })
+        .await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(controller.get("/livez").await.0, 200);
+    stage.faults().delay(Duration::ZERO);
+    until("all run", 40, || async { stage.running(3).await == 3 }).await;
+    assert_eq!((stage.replicas("a100").await, stage.fleet.machines_made()), (3, 3));
+    controller.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_too_many_requests_delays_and_does_not_double() {
+    if !needs_embedded("throttling") {
+        return;
+    }
+    let stage = one_pool(Setup::default()).await;
+    let controller = stage.controller(Told::default()).await;
+    until("the pool is known", 10, || async { stage.status("a100").await.is_some() }).await;
+    stage.pods(3, None).await;
+    for _ in 0..5 {
+        stage.faults().too_many_requests(20);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    stage.faults().too_many_requests(0);
+    until("all three nodes are asked for", 30, || async { stage.replicas("a100").await == 3 })
+        .await;
+    until("all run", 40, || async { stage.running(3).await == 3 }).await;
+    assert_eq!((stage.replicas("a100").await, stage.fleet.machines_made()), (3, 3));
+    controller.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_two_minutes_without_an_api_it_goes_on_where_it_was() {
+    if !needs_embedded("an API that is down") {
+        return;
+    }
+    let stage = Stage::start(Setup::fast(20.0)).await;
+    stage.deployment("a100", (0, 9)).await;
+    stage.fast_pool("a100", Mode::Active, Actuation::default()).await;
+    let controller = stage.controller(Told::default()).await;
+    until("the pool is known", 10, || async { stage.status("a100").await.is_some() }).await;
+    stage.pods(2, None).await;
+    until("two nodes are asked for", 10, || async { stage.replicas("a100").await == 2 }).await;
+    stage.faults().down(true);
+    stage.clock.sleep(Millis::from_mins(2)).await;
+    assert_eq!(controller.get("/livez").await.0, 200, "the API's fault is no reason to restart");
+    stage.faults().down(false);
+    stage.pod("late", 8, None).await;
+    until("the late pod is served too", 60, || async { stage.phase("late").await == "Running" })
+        .await;
+    assert_eq!((stage.replicas("a100").await, stage.fleet.machines_made()), (3, 3));
+    let trusted = || async { stage.condition("a100", "Trusted").await };
+    until("its view is trusted again", 60, || async {
+        trusted().await.is_some_and(|(status, _)| status == "True")
+    })
+    .await;
+    controller.stop().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_answer_is_lost_is_not_repeated() {
+    if !needs_embedded("broken connections") {
+        return;
+    }
+    let stage = one_pool(Setup::default()).await;
+    let mut lost = 0;
+    stage.faults().before_write(move |write| {
+        let is_raise = write.subresource == "scale";
+        lost += u32::from(is_raise);
+        if is_raise && lost <= 2 { Verdict::BreakAfter } else { Verdict::Allow }
+    });
+    let controller = stage.controller(Told::default()).await;
+    stage.pods(2, None).await;
+    until("both run", 40, || async { stage.running(2).await == 2 }).await;
+    stays("and no more", 3, || async { stage.replicas("a100").await == 2 }).await;
+    assert_eq!(stage.fleet.machines_made(), 2);
+    controller.stop().await;
     stage.end().await;
 }

@@ -5,8 +5,19 @@
 #![cfg(all(feature = "live", feature = "embedded"))]
 #![allow(clippy::disallowed_methods, reason = "tests read the environment and the clock")]
 
+mod annotations;
+mod autoscaler;
+mod discovery;
+mod endpoints;
+mod fast_motion;
 mod faults;
+mod kills;
 mod modes;
+mod release;
+mod rights;
 mod scale;
+mod scale_down;
 mod scale_up;
 mod stage;
+mod traces;
+mod warm_up;

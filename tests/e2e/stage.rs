@@ -11,12 +11,12 @@ use kube::{
 };
 use prewarm::{
     embedded_api::{EmbeddedApi, Faults, Options},
-    fleet::{self, Fleet, FleetSettings, NodeTimes, crds, objects},
+    fleet::{self, Fleet, FleetSettings, NodeTimes, autoscaler::AutoscalerSettings, crds, objects},
     live::{
         actuate::ActuationSettings,
         client::{self, Clients},
         clock::Clock,
-        gpu_pool::{GpuPool, GpuPoolSpec, GpuPoolStatus, Mode},
+        gpu_pool::{Actuation, GpuPool, GpuPoolSpec, GpuPoolStatus, Mode},
         run::{self, Clusters, RunSettings},
     },
     time::Millis,
@@ -49,6 +49,29 @@ pub(crate) struct Setup {
     pub(crate) tokens: BTreeMap<String, String>,
     pub(crate) denied: BTreeMap<String, Vec<prewarm::embedded_api::Denied>>,
     pub(crate) keep_finished: Millis,
+    pub(crate) autoscaler: Option<AutoscalerSettings>,
+    /// Really passing time between two steps of the fleet.
+    pub(crate) step: Duration,
+}
+
+impl Setup {
+    /// Minutes of nodes' lives in seconds: 60 s to register, 90 s to be Ready, 90 s for the driver.
+    pub(crate) fn fast(speed: f64) -> Self {
+        let times = NodeTimes {
+            register: Millis::from_secs(60),
+            provisioning: Millis::from_secs(90),
+            warm_up: Millis::from_secs(90),
+            half_at_permille: 0,
+        };
+        Self { speed, times, ..Self::default() }
+    }
+
+    /// Users with a token each (`<user>-token`); the stage itself is `fleet`.
+    pub(crate) fn with_users(self, users: &[&str]) -> Self {
+        let all = users.iter().chain([&"fleet"]);
+        let tokens = all.map(|user| (format!("{user}-token"), (*user).to_owned())).collect();
+        Self { tokens, ..self }
+    }
 }
 
 impl Default for Setup {
@@ -65,6 +88,8 @@ impl Default for Setup {
             tokens: BTreeMap::new(),
             denied: BTreeMap::new(),
             keep_finished: Millis::from_mins(5),
+            autoscaler: None,
+            step: Duration::from_millis(50),
         }
     }
 }
@@ -178,8 +203,9 @@ impl Stage {
             default_times: setup.times,
             label_accelerator: setup.label_accelerator,
             keep_finished: setup.keep_finished,
+            autoscaler: setup.autoscaler,
             now: Arc::new(move || clock.now()),
-            step: Duration::from_millis(50),
+            step: setup.step,
         };
         let fleet = Fleet::start(client.clone(), settings).await.unwrap();
         Self { api, client, config, namespace: name, own, clock, fleet, installed }
@@ -193,6 +219,13 @@ impl Stage {
     /// Starts a controller with the rights of the stage's own client.
     pub(crate) async fn controller(&self, told: Told) -> Controller {
         self.controller_with(self.config.clone(), told).await
+    }
+
+    /// Starts a controller as that user.
+    pub(crate) async fn controller_as(&self, user: &str, told: Told) -> Controller {
+        let url = self.api.as_ref().unwrap().url();
+        let config = config_for(&url, Some(&format!("{user}-token"))).await;
+        self.controller_with(config, told).await
     }
 
     pub(crate) async fn controller_with(&self, config: Config, told: Told) -> Controller {
@@ -244,6 +277,14 @@ impl Stage {
         self.pool_with(name, spec).await;
     }
 
+    /// A pool in this mode of a stage that was set up by [`Setup::fast`].
+    pub(crate) async fn fast_pool(&self, name: &str, mode: Mode, actuation: Actuation) {
+        let mut spec = GpuPoolSpec { mode, actuation, ..GpuPoolSpec::defaults() };
+        spec.lead_time.provisioning = Some("90s".to_owned());
+        spec.lead_time.warm_up = Some("90s".to_owned());
+        self.pool_with(name, spec).await;
+    }
+
     pub(crate) async fn pool_with(&self, name: &str, spec: GpuPoolSpec) {
         self.pools().create(&PostParams::default(), &GpuPool::new(name, spec)).await.unwrap();
     }
@@ -262,6 +303,32 @@ impl Stage {
         let body = json!({ "metadata": { "annotations": annotations } });
         let api = self.objects(&objects::deployments());
         api.patch(deployment, &PatchParams::default(), &Patch::Merge(body)).await.unwrap();
+    }
+
+    /// The kill switch: a ConfigMap of the controller's namespace.
+    pub(crate) async fn switch(&self, mode: &str) {
+        let name = prewarm::live::watched::SWITCH;
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": name, "namespace": self.own }, "data": { "mode": mode },
+        });
+        create(&self.client, &core("ConfigMap", "configmaps"), &self.own, map).await;
+    }
+
+    /// How many pods `train-0`, `train-1`, ... of so many run.
+    pub(crate) async fn running(&self, pods: usize) -> usize {
+        let mut running = 0;
+        for number in 0..pods {
+            running += usize::from(self.phase(&format!("train-{number}")).await == "Running");
+        }
+        running
+    }
+
+    /// Pods `train-0`, `train-1`, ... of eight GPUs each.
+    pub(crate) async fn pods(&self, pods: usize, seconds: Option<f64>) {
+        for number in 0..pods {
+            self.pod(&format!("train-{number}"), 8, seconds).await;
+        }
     }
 
     pub(crate) async fn replicas(&self, deployment: &str) -> u64 {

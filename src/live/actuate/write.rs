@@ -171,6 +171,11 @@ impl Write {
         )
     }
 
+    /// It asks for nodes.
+    pub const fn is_raise(&self) -> bool {
+        matches!(self, Self::Scale { from, to, .. } | Self::Floor { from, to, .. } if *from < *to)
+    }
+
     /// If it fails, what comes after it for the same pool is not written. Pods come and go while we write,
     /// and a node without a hold is held at the next look: those stop nothing.
     pub const fn stops_pool(&self) -> bool {

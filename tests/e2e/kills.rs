@@ -1,0 +1,96 @@
+//! `kill -9` between any two writes: the next controller buys nothing twice and leaves nothing behind.
+
+use crate::{
+    stage::{Setup, Stage, Told, needs_embedded, stays, until},
+    traces::{is_foreign, left, line},
+};
+use prewarm::{
+    embedded_api::Verdict,
+    live::gpu_pool::{Actuation, Backend, Mode, ScaleDownBy},
+};
+use std::sync::{Arc, Mutex};
+
+/// Which writes the first controller got through, and whether it is dead.
+#[derive(Default)]
+struct Victim {
+    written: Vec<String>,
+    is_dead: bool,
+}
+
+/// The connection of user `first` breaks for good right after its `last`-th write (0: before any).
+fn kill_after(stage: &Stage, last: usize) -> Arc<Mutex<Victim>> {
+    let victim = Arc::new(Mutex::new(Victim { is_dead: last == 0, ..Victim::default() }));
+    let shared = Arc::clone(&victim);
+    stage.faults().before_write(move |write| {
+        let mut victim = shared.lock().unwrap();
+        if write.user != "first" {
+            return Verdict::Allow;
+        }
+        if victim.is_dead {
+            return Verdict::BreakBefore;
+        }
+        if is_foreign(write) {
+            victim.written.push(line(write));
+            victim.is_dead = victim.written.len() == last;
+        }
+        if victim.is_dead { Verdict::BreakAfter } else { Verdict::Allow }
+    });
+    victim
+}
+
+/// Two pods come, run for ten minutes and end; the first controller dies after `last` writes. False: it
+/// had nothing more to write, so nobody died.
+async fn survives(last: usize) -> bool {
+    let stage = Stage::start(Setup::fast(120.0).with_users(&["first", "second"])).await;
+    stage.deployment("a100", (0, 5)).await;
+    let actuation = Actuation { backend: Backend::Replicas, scale_down: ScaleDownBy::Prewarm };
+    stage.fast_pool("a100", Mode::Active, actuation).await;
+    let victim = kill_after(&stage, last);
+    let first = stage.controller_as("first", Told::default()).await;
+    for pod in ["train-0", "train-1"] {
+        stage.pod(pod, 8, Some(600.0)).await;
+    }
+    let is_over = || async {
+        stage.phase("train-0").await == "gone"
+            && stage.phase("train-1").await == "gone"
+            && stage.replicas("a100").await == 0
+            && stage.nodes().await.is_empty()
+    };
+    let is_dead = || victim.lock().unwrap().is_dead;
+    until(&format!("kill after {last}: it dies, or all is over"), 120, || async {
+        is_dead() || is_over().await
+    })
+    .await;
+    let died = is_dead();
+    first.kill();
+    let second = stage.controller_as("second", Told::default()).await;
+    until(&format!("kill after {last}: both pods have run and all is gone"), 120, is_over).await;
+    until("nothing of ours is left", 20, || async { left(&stage).await.is_empty() }).await;
+    let written = victim.lock().unwrap().written.join("; ");
+    println!("kill after {last}: {written}");
+    assert_eq!(stage.fleet.machines_made(), 2, "kill after {last}: {written}");
+    stays("nothing more is bought", 1, || async { stage.replicas("a100").await == 0 }).await;
+    second.stop().await;
+    stage.end().await;
+    died
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_after_any_write_of_a_life_from_purchase_to_removal_nothing_is_bought_twice_or_left()
+{
+    if !needs_embedded("kills between writes") {
+        return;
+    }
+    // Four writes at a time; beyond the last one there is nobody to kill.
+    for begin in (0..).step_by(4) {
+        let tasks: Vec<_> = (begin..begin + 4).map(|last| tokio::spawn(survives(last))).collect();
+        let mut died = true;
+        for task in tasks {
+            died &= task.await.unwrap();
+        }
+        if !died {
+            assert!(begin > 0, "at least one purchase and one removal are written");
+            return;
+        }
+    }
+}
