@@ -83,12 +83,12 @@ impl Draft {
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.file.flush()?;
         let Some((part, out)) = self.rename.take() else { return Ok(()) };
-        unfinished().remove(&part);
         let renamed = fs::rename(&part, out);
         if renamed.is_err() {
             // The first error is the one to tell.
             fs::remove_file(&part).ok();
         }
+        unfinished().remove(&part);
         renamed
     }
 }
@@ -106,8 +106,8 @@ impl Write for Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if let Some((part, _)) = &self.rename {
-            unfinished().remove(part);
             fs::remove_file(part).ok();
+            unfinished().remove(part);
         }
     }
 }
