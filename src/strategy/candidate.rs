@@ -125,6 +125,14 @@ pub fn candidates(kappa: f64) -> Vec<Candidate> {
     add(Scheme::WeekHour, Unit::Nodes, &[(0.9, 0.99)], &[middle]);
     add(Scheme::BurstActivity, Unit::Nodes, &[(0.9, 0.99)], &[middle]);
     all.extend([0.9, 0.98].map(|level| Candidate::Profile { level, idle: middle }));
+    all.push(Candidate::Quantile(SpareRule {
+        level: 0.8,
+        keep: 0.95,
+        scheme: Scheme::Burst,
+        unit: Unit::Nodes,
+        idle: middle,
+        calibrated: true,
+    }));
     all
 }
 
