@@ -94,9 +94,21 @@ pub fn main() -> ExitCode {
         Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             complain(&format!("error: {error:#}"));
+            if let Some(hint) = hint(&error) {
+                complain(&hint);
+            }
             ExitCode::from(if progress::interrupted() { INTERRUPTED } else { 2 })
         }
     }
+}
+
+/// What to look at where a file is not there.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    let is_missing = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::NotFound;
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(is_missing).then(|| {
+        let folder = std::env::current_dir().unwrap_or_default();
+        format!("hint: a name without a leading / is looked for in {}", folder.display())
+    })
 }
 
 /// Help and version go to stdout, wrong use to stderr with exit code 2.

@@ -237,7 +237,8 @@ impl Place<'_> {
         let learner = &memory.kept.learner;
         let known = learner.learned().map(AsRef::as_ref);
         let strategy = if selected.kappa > 1.0 {
-            candidates[selected.candidate].want(known, learner.features(self.now), view)
+            let followed = candidates[selected.candidate].corrected(learner.levels(), self.now);
+            followed.want(known, learner.features(self.now), view)
         } else {
             Want::nothing(crate::strategy::IDLE_DEFAULT)
         };

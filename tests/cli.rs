@@ -319,10 +319,9 @@ fn the_order_of_rows_changes_nothing() {
     assert_eq!(before, run(&backward));
 }
 
-#[test]
-fn ctrl_c_ends_within_a_second_and_shows_what_is_done() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("long.csv");
+/// A trace that keeps the program busy for seconds.
+fn long_trace(folder: &Path) -> PathBuf {
+    let path = folder.join("long.csv");
     let mut text = std::io::BufWriter::new(fs::File::create(&path).unwrap());
     text.write_all(HEADER.as_bytes()).unwrap();
     for i in 0..400_000u64 {
@@ -330,6 +329,13 @@ fn ctrl_c_ends_within_a_second_and_shows_what_is_done() {
             .unwrap();
     }
     text.into_inner().unwrap().sync_all().unwrap();
+    path
+}
+
+#[test]
+fn ctrl_c_ends_within_a_second_and_shows_what_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = long_trace(folder.path());
     let mut child = Command::new(env!("CARGO_BIN_EXE_prewarm"))
         .args(["simulate", "--trace", path.to_str().unwrap(), "--output", "json"])
         .stdout(Stdio::piped())
@@ -350,6 +356,51 @@ fn ctrl_c_ends_within_a_second_and_shows_what_is_done() {
     assert!(stderr(&output).contains("interrupted"), "{}", stderr(&output));
     let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(report["partial"], true);
+}
+
+#[test]
+fn a_file_that_is_not_there_says_where_it_was_looked_for() {
+    let here = std::env::current_dir().unwrap().display().to_string();
+    for arguments in [&["simulate", "--trace", "no/such.csv"][..], &["simulate", "no/such.yaml"]] {
+        refused(arguments, &["no/such", "hint: ", &here]);
+    }
+    refused(&["replay", "no/such.jsonl"], &["no/such", "hint: ", &here]);
+}
+
+#[test]
+fn a_negative_span_is_told_what_a_span_is() {
+    refused(&["simulate", "--trace", "x.csv", "--provisioning", "-5m"], &["`-5m`", "write 300s"]);
+}
+
+/// The second Ctrl-C ends the program at once; what was half written does not stay.
+#[cfg(unix)]
+#[test]
+fn a_second_ctrl_c_leaves_no_half_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = long_trace(folder.path());
+    let out = folder.path().join("log.jsonl.gz");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_prewarm"))
+        .args(["simulate", "--trace", path.to_str().unwrap(), "--policy", "adaptive@20"])
+        .args(["--save-decisions", out.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let half_files = || {
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".part")).count()
+    };
+    let began = Instant::now();
+    while half_files() == 0 && began.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(half_files(), 1, "it ended, or never began to write");
+    for _ in 0..2 {
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(half_files(), 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod support;
 
+use prewarm::world::{Setup, run_controlled};
 use prewarm::{
     engine::{Decision, Memory, Settings, check, decide},
     model::{
@@ -13,7 +14,8 @@ use prewarm::{
     time::{Millis, Timestamp},
 };
 use proptest::prelude::*;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use support::{engine::Checked, job, setup, trace};
 
 const NOW: Timestamp = Timestamp::from_secs(100_000);
 
@@ -110,23 +112,67 @@ fn carried_out(mut snapshot: Snapshot, actions: &[Action], now: Timestamp) -> Sn
     snapshot
 }
 
+/// Limits that come in steps and the credit, which grows with time, are out of the way.
+fn generous(kappa: f64) -> Settings {
+    let mut settings = settings(kappa);
+    let pool = &mut settings.pools[0];
+    (pool.steps.up_least, pool.steps.max_in_flight) = (1_000, Some(1_000));
+    pool.ledger.capacity_node_ms = Millis::from_hours(100_000).0;
+    settings
+}
+
+/// What a day of bursts has taught up to a quarter of an hour before [`NOW`]; shapes as in [`picture`].
+fn taught(kappa: f64) -> String {
+    let rows = (0..140).flat_map(|burst| {
+        let gpus = 1 + burst % 8;
+        (0..1 + burst % 3).map(move |_| job(i64::from(burst) * 700, 1_800, gpus))
+    });
+    let rows: Vec<_> = rows.collect();
+    let setup =
+        Setup { pools: vec![Pool::new("p", 8)], end: NOW - Millis::from_mins(15), ..setup() };
+    let mut engine = Checked::new(generous(kappa));
+    run_controlled(&trace(&rows), &setup, &mut engine, &|_| true);
+    engine.memory.keep().unwrap()
+}
+
+static TAUGHT: LazyLock<[(f64, String); 2]> =
+    LazyLock::new(|| [20.0, 1.0].map(|kappa| (kappa, taught(kappa))));
+
+/// A new memory, or one that has learned.
+fn memory(settings: &Settings, is_warm: bool) -> Memory {
+    let same =
+        |(kappa, _): &&(f64, String)| kappa.total_cmp(&settings.pools[0].kappa.default).is_eq();
+    match TAUGHT.iter().find(same).filter(|_| is_warm) {
+        Some((_, kept)) => Memory::restore(kept, settings).unwrap(),
+        None => Memory::new(settings),
+    }
+}
+
+#[test]
+fn a_warm_memory_wants_something() {
+    let mut settings = generous(20.0);
+    let rule = "quantile:0.95,by=burst,unit=nodes,keep=0.99,idle=5m";
+    settings.pools[0].pinned = candidates(20.0).iter().position(|all| all.to_string() == rule);
+    assert!(settings.pools[0].pinned.is_some());
+    let why =
+        decide(NOW, &picture(&[], &[]), &settings, &mut memory(&settings, true)).why.remove(0);
+    assert!(why.speculative.spare_nodes > 0, "{why:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
-    /// Whatever strategy is followed: what was asked for is not asked for again. Limits that come in
-    /// steps and the credit, which grows with time, are out of the way.
+    /// Whatever strategy is followed and whatever was learned: what was asked for is not asked for again.
     #[test]
     fn deciding_again_asks_for_nothing_new(
         nodes in nodes(), waiting in waiting(), candidate in 0usize..64, max in prop::option::of(0u32..30),
-        signal in 0u32..4,
+        signal in 0u32..4, is_warm: bool,
     ) {
-        let mut settings = settings(20.0);
+        let mut settings = generous(20.0);
         let pool = &mut settings.pools[0];
         pool.pinned = Some(candidate % candidates(20.0).len());
         pool.pool.max_nodes = max;
-        (pool.steps.up_least, pool.steps.max_in_flight) = (1_000, Some(1_000));
-        pool.ledger.capacity_node_ms = Millis::from_hours(100_000).0;
-        let mut memory = Memory::new(&settings);
+        let mut memory = memory(&settings, is_warm);
         let mut snapshot = picture(&nodes, &waiting);
         let signal = Signal { name: "s".into(), at: NOW, nodes: signal };
         snapshot.pools[0].signals.push(signal);
@@ -208,6 +254,21 @@ proptest! {
         snapshot.pools[0].scheduled.push(occurrence);
         let why = first_decision(&snapshot, &settings).why.remove(0);
         prop_assert_eq!((why.guarded.allowed_nodes, why.create), (0, why.firm.nodes));
+    }
+
+    /// What a reactive controller would have is there, and no more.
+    #[test]
+    fn the_same_holds_of_a_memory_that_has_learned(
+        nodes in nodes(), waiting in waiting(), candidate in 0usize..64,
+    ) {
+        let mut settings = generous(1.0);
+        settings.pools[0].pinned = Some(candidate % candidates(1.0).len());
+        let snapshot = picture(&nodes, &waiting);
+        let mut memory = memory(&settings, true);
+        let why = decide(NOW, &snapshot, &settings, &mut memory).why.remove(0);
+        prop_assert_eq!(why.guarded.allowed_nodes, 0);
+        let least = why.guarded.shadow_nodes.max(nodes.len() as u32 + why.firm.nodes);
+        prop_assert!(why.target_nodes <= least, "{:?}", why);
     }
 }
 

@@ -2,10 +2,25 @@
 
 use anyhow::bail;
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
+
+/// Files that are being written beside their targets.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what is half written, for an end of the program at which nothing is dropped.
+pub(super) fn remove_unfinished() {
+    // Nobody is left to be told of errors.
+    unfinished().iter().for_each(|part| drop(fs::remove_file(part)));
+}
 
 /// Refuses a target that cannot be written, before any work is done for it.
 pub(super) fn check_target(out: &Path) -> anyhow::Result<()> {
@@ -59,7 +74,10 @@ impl Draft {
         let mut name = out.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", std::process::id()));
         let part = out.with_file_name(name);
-        Ok(Self { file: BufWriter::new(File::create(&part)?), rename: Some((part, out)) })
+        let mut unfinished = unfinished();
+        let file = BufWriter::new(File::create(&part)?);
+        unfinished.insert(part.clone());
+        Ok(Self { file, rename: Some((part, out)) })
     }
 
     pub(super) fn finish(mut self) -> io::Result<()> {
@@ -70,6 +88,7 @@ impl Draft {
             // The first error is the one to tell.
             fs::remove_file(&part).ok();
         }
+        unfinished().remove(&part);
         renamed
     }
 }
@@ -88,6 +107,7 @@ impl Drop for Draft {
     fn drop(&mut self) {
         if let Some((part, _)) = &self.rename {
             fs::remove_file(part).ok();
+            unfinished().remove(part);
         }
     }
 }
@@ -122,6 +142,20 @@ mod tests {
         write(&out, |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read_to_string(&out).unwrap(), "new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_half_written_is_known_until_it_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let is_known = |draft: &Draft| unfinished().contains(&draft.rename.as_ref().unwrap().0);
+        let count = || unfinished().iter().filter(|part| part.starts_with(folder.path())).count();
+        let kept = Draft::begin(&folder.path().join("kept.txt")).unwrap();
+        let given_up = Draft::begin(&folder.path().join("given-up.txt")).unwrap();
+        assert!(is_known(&kept) && is_known(&given_up));
+        drop(given_up);
+        assert_eq!(count(), 1);
+        kept.finish().unwrap();
+        assert_eq!(count(), 0);
     }
 
     #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! A progress bar on a terminal, and Ctrl-C as a flag.
 
+use super::file;
 use crate::sim::watch::Watch;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::{
@@ -13,6 +14,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 pub(super) fn catch_interrupts() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            file::remove_unfinished();
             std::process::exit(130);
         }
     })

@@ -67,10 +67,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_parser = values::gpus_per_node, conflicts_with = "pool")]
     gpus_per_node: Option<u32>,
     /// Time from the request of a node until it is Ready [default: 300s]
-    #[arg(long, value_name = "TIME", value_parser = values::span)]
+    #[arg(long, value_name = "TIME", value_parser = values::span, allow_hyphen_values = true)]
     provisioning: Option<Millis>,
     /// Time from Ready until its GPUs are usable [default: 240s]
-    #[arg(long, value_name = "TIME", value_parser = values::span)]
+    #[arg(long, value_name = "TIME", value_parser = values::span, allow_hyphen_values = true)]
     warm_up: Option<Millis>,
     /// Spread of both times: coefficient of variation of a log-normal, 0 = none
     #[arg(long, value_name = "CV", value_parser = values::variation)]
@@ -92,7 +92,7 @@ pub(super) struct Args {
     score_from: Option<ScoreFrom>,
     /// End of the run [default: with the scenario; for a trace of a day or more the full hour after
     /// its last submission, for a shorter one an hour after its last job could have ended]
-    #[arg(long, value_name = "TIME", value_parser = values::span)]
+    #[arg(long, value_name = "TIME", value_parser = values::span, allow_hyphen_values = true)]
     until: Option<Millis>,
     /// Seed of everything that is drawn
     #[arg(long, value_parser = values::seed)]

@@ -478,7 +478,7 @@ impl PoolMemory {
         let kept = Kept {
             name: settings.pool.name.clone(),
             started: None,
-            learner: Learner::default(),
+            learner: Learner::calibrating(&candidates),
             timeline: Timeline::new(),
             jobs: JobLog::default(),
             scores: Scores::new(pinned.unwrap_or(prior), candidates.len()),
@@ -527,7 +527,7 @@ impl PoolMemory {
         if let Err(reason) = kept.scores.check(candidates.len()) {
             return Err(DamagedMemory::Scores { pool, reason });
         }
-        if let Some(field) = sound::absurd(&kept, gpus_per_node) {
+        if let Some(field) = sound::absurd(&kept, gpus_per_node, &candidates) {
             return Err(DamagedMemory::Absurd { pool, field });
         }
         let lead = Lead::restore(&settings.pool.lead_time, lead)

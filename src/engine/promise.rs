@@ -21,7 +21,7 @@ use crate::{
         labels::{LOOK_BACK, STEP, Span, outcome},
     },
     guard::skill::Skill,
-    strategy::{Candidate, Learned, Learner, SpareRule},
+    strategy::{Candidate, Learned, Learner, Levels, SpareRule},
     time::{Millis, Timestamp},
     units::{is_amount, is_mass},
 };
@@ -87,11 +87,13 @@ impl Totals {
 struct Kind {
     level: f64,
     scheme: Scheme,
+    #[serde(default)]
+    calibrated: bool,
 }
 
 impl Kind {
     fn of(rule: &SpareRule) -> Self {
-        Self { level: rule.level, scheme: rule.scheme }
+        Self { level: rule.level, scheme: rule.scheme, calibrated: rule.calibrated }
     }
 }
 
@@ -135,10 +137,9 @@ impl Promises {
         }
         let (Some(events), Some(known)) = (learner.events(), learner.learned()) else { return };
         self.settle(now, kind, events, f64::from(settings.pool.gpus_per_node) * 1000.0);
-        self.issue(now, rule, events, known);
+        self.issue(now, rule, events, (known, learner.levels()));
     }
 
-    /// What is to be told of it; `None` while nothing was promised.
     /// Whether what was kept can have been.
     pub(super) fn is_sound(&self) -> bool {
         let Totals { tally, levels, alarmed, unskilled } = &self.totals;
@@ -157,6 +158,7 @@ impl Promises {
             && (*alarmed).max(*unskilled) <= tally.labels
     }
 
+    /// What is to be told of it; `None` while nothing was promised.
     pub(super) fn report(&self) -> Option<Promised> {
         let kind = self.kind?;
         let last = self.open.back()?;
@@ -197,7 +199,13 @@ impl Promises {
         }
     }
 
-    fn issue(&mut self, now: Timestamp, rule: &SpareRule, events: &Events, learned: &Learned) {
+    fn issue(
+        &mut self,
+        now: Timestamp,
+        rule: &SpareRule,
+        events: &Events,
+        (learned, levels): (&Learned, &Levels),
+    ) {
         let current = Timestamp(now.0.div_euclid(STEP.0) * STEP.0);
         let before = self.minute.replace(current).unwrap_or(current - STEP);
         let minutes = (current - before).0 / STEP.0;
@@ -208,7 +216,9 @@ impl Promises {
         let situations = Features::sweep(events, before + STEP, STEP, minutes as usize, calendar);
         for (index, features) in situations.iter().enumerate() {
             let at = before + STEP * (index as i64 + 1);
-            let Some(bound) = rule.bound(learned, features, rule.level) else { return };
+            let Some(bound) = rule.bound(learned, features, levels.rule(rule, at).level) else {
+                return;
+            };
             let plain = SpareRule { scheme: Scheme::All, ..*rule };
             let unconditional = plain.bound(learned, features, rule.level).unwrap_or(bound);
             self.open.push_back(Open { at, horizon: learned.horizon, bound, unconditional });

@@ -28,6 +28,7 @@ impl Memory {
             trace: kept.jobs.replay(begins, day_ends, shapes),
             begins,
             timeline: Arc::new(kept.timeline.clone()),
+            levels: Arc::new(kept.learner.levels().clone()),
             candidates: Arc::clone(candidates),
         })
     }

@@ -16,9 +16,12 @@
 
 use super::{
     coverage::{Alarm, Coverage, overlap},
-    labels::{Outcome, STEP},
+    labels::{LOOK_BACK, Outcome, STEP},
 };
-use crate::time::{Millis, Timestamp};
+use crate::{
+    time::{Millis, Timestamp},
+    units::is_amount,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -109,11 +112,47 @@ impl Calibrator {
         &self.state
     }
 
+    /// The level in use, 0..=1.
+    pub fn level(&self) -> f64 {
+        match self.promise.method {
+            Method::Level => 1.0 - self.state.alpha,
+            Method::Offset => self.promise.level,
+        }
+    }
+
+    /// From now on labels are known after `horizon`. Forecasts for another one are not comparable: those
+    /// still open are given up.
+    pub fn expect(&mut self, horizon: Millis) {
+        if self.promise.horizon != horizon {
+            self.promise.horizon = horizon;
+            self.state.unsettled += self.state.open.len() as u64;
+            self.state.open.clear();
+        }
+    }
+
+    /// Whether what was kept can have been, for a promise of `level` as [`Promise::new`] makes it.
+    pub(crate) fn is_sound(&self, level: f64) -> bool {
+        let State { alpha, offset, open, coverage, .. } = &self.state;
+        let horizon = self.promise.horizon;
+        self.promise == Promise::new(level, horizon)
+            && (Millis::ZERO..=LOOK_BACK).contains(&horizon)
+            && (ALPHA.0..=ALPHA.1).contains(alpha)
+            && is_amount(*offset as i64)
+            && open.len() as i64 <= self.most_open()
+            && open.iter().all(|issued| is_amount(issued.bound))
+            && coverage.is_sound()
+    }
+
+    const fn most_open(&self) -> i64 {
+        let step = self.promise.step.0;
+        self.promise.horizon.0 / (if step > 1 { step } else { 1 }) + 2
+    }
+
     /// The bound to use now, not below zero, given the quantiles of the situation.
     pub fn bound(&self, quantile: impl FnOnce(f64) -> i64) -> i64 {
         let bound = match self.promise.method {
-            Method::Level => quantile(1.0 - self.state.alpha),
-            Method::Offset => quantile(self.promise.level) + self.state.offset.ceil() as i64,
+            Method::Level => quantile(self.level()),
+            Method::Offset => quantile(self.level()) + self.state.offset.ceil() as i64,
         };
         bound.max(0)
     }
@@ -125,8 +164,7 @@ impl Calibrator {
             return false;
         }
         self.state.open.push_back(Issued { at, bound });
-        let most = self.promise.horizon.0 / self.promise.step.0.max(1) + 2;
-        while self.state.open.len() as i64 > most {
+        while self.state.open.len() as i64 > self.most_open() {
             self.state.open.pop_front();
             self.state.unsettled += 1;
         }

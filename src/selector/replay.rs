@@ -2,7 +2,7 @@
 
 use crate::{
     model::{DayCost, Pool, ReplayedDay, Trace},
-    strategy::{Candidate, Timeline},
+    strategy::{Candidate, Levels, Timeline},
     time::{Millis, Timestamp},
     units::{gpu_hours, node_hours},
     world::{self, Outcome, Placement, Setup},
@@ -29,6 +29,7 @@ pub struct Brief {
     pub(crate) trace: Trace,
     pub(crate) begins: Timestamp,
     pub(crate) timeline: Arc<Timeline>,
+    pub(crate) levels: Arc<Levels>,
     pub(crate) candidates: Arc<[Candidate]>,
 }
 
@@ -46,7 +47,7 @@ pub fn replay(brief: &Brief) -> ReplayedDay {
         series_bin: None,
     };
     let cost_of = |candidate: &Candidate| {
-        let mut strategy = vec![candidate.replay(&brief.timeline, brief.begins)];
+        let mut strategy = vec![candidate.replay(&brief.timeline, &brief.levels, brief.begins)];
         cost(&setup, &world::run(&brief.trace, &setup, &mut strategy, &|_| true))
     };
     let costs = brief.candidates.par_iter().map(cost_of).collect();

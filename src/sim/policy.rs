@@ -293,13 +293,22 @@ fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     if keep < level {
         return Err(format!("keep={keep} must not be below {level}"));
     }
-    Ok(Policy::Quantile(SpareRule {
+    let rule = SpareRule {
         level,
         keep,
         scheme: knobs.choice("by", &Scheme::NAMED)?,
         unit: knobs.choice("unit", &UNITS)?,
         idle: idle_rule(knobs)?,
-    }))
+        calibrated: knobs.choice("calibrated", &[("no", false), ("yes", true)])?,
+    };
+    if rule.calibrated && rule.unit == Unit::Scenario {
+        return Err("calibrated=yes needs unit=nodes or unit=gpus".to_owned());
+    }
+    let wrong = [level, keep].into_iter().find(|share| !(0.5..=0.999).contains(share));
+    if let (true, Some(wrong)) = (rule.calibrated, wrong) {
+        return Err(format!("calibrated=yes needs probabilities from 0.5 to 0.999, found {wrong}"));
+    }
+    Ok(Policy::Quantile(rule))
 }
 
 fn profile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
@@ -374,6 +383,9 @@ mod tests {
         assert!(error("quantile:0.9,by=moon").contains("burst, hour, week-hour"));
         assert!(error("quantile:0.9,keep=0.8").contains("below 0.9"));
         assert!(error("adaptive@x").contains("found `x`"));
+        assert!(error("quantile:0.9,calibrated=maybe").contains("no, yes"));
+        assert!(error("quantile:0.9,unit=scenario,calibrated=yes").contains("unit=nodes"));
+        assert!(error("quantile:0.4,calibrated=yes").contains("0.5 to 0.999"));
         assert!(error("quantile:1.5").contains("0 to 1"));
     }
 

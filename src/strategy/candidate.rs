@@ -1,8 +1,8 @@
 //! The strategies a selector chooses from, and their replay on a pool's own past.
 
 use super::{
-    ConditionalQuantile, FixedHeadroom, Headroom, Idle, Learned, LearnedIdle, Learner, PoolView,
-    Reactive, SpareRule, Strategy, Unit, Want, Watermark, learner::next_change,
+    ConditionalQuantile, FixedHeadroom, Headroom, Idle, Learned, LearnedIdle, Learner, Levels,
+    PoolView, Reactive, SpareRule, Strategy, Unit, Want, Watermark, learner::next_change,
 };
 use crate::{
     forecast::{
@@ -76,7 +76,7 @@ pub fn prior_for(kappa: f64) -> Candidate {
     } else {
         (0.9, 0.99, Unit::Nodes, middle)
     };
-    Candidate::Quantile(SpareRule { level, keep, scheme, unit, idle })
+    Candidate::Quantile(SpareRule { level, keep, scheme, unit, idle, calibrated: false })
 }
 
 /// Probabilities with which spare in GPUs is started and kept.
@@ -109,7 +109,10 @@ pub fn candidates(kappa: f64) -> Vec<Candidate> {
     all.push(Candidate::Watermark { share: 0.1, idle: Millis::from_mins(10) });
     let mut add = |scheme, unit, levels: &[(f64, f64)], idles: &[Idle]| {
         for &(level, keep) in levels {
-            let rule = |&idle| Candidate::Quantile(SpareRule { level, keep, scheme, unit, idle });
+            let calibrated = false;
+            let rule = |&idle| {
+                Candidate::Quantile(SpareRule { level, keep, scheme, unit, idle, calibrated })
+            };
             all.extend(idles.iter().map(rule));
         }
     };
@@ -122,13 +125,26 @@ pub fn candidates(kappa: f64) -> Vec<Candidate> {
     add(Scheme::WeekHour, Unit::Nodes, &[(0.9, 0.99)], &[middle]);
     add(Scheme::BurstActivity, Unit::Nodes, &[(0.9, 0.99)], &[middle]);
     all.extend([0.9, 0.98].map(|level| Candidate::Profile { level, idle: middle }));
+    all.push(Candidate::Quantile(SpareRule {
+        level: 0.8,
+        keep: 0.95,
+        scheme: Scheme::Burst,
+        unit: Unit::Nodes,
+        idle: middle,
+        calibrated: true,
+    }));
     all
 }
 
 impl Candidate {
-    /// A strategy that knows at each instant what `timeline` says was known then. Its zero lies `zero`
-    /// after the timeline's.
-    pub fn replay(&self, timeline: &Arc<Timeline>, zero: Timestamp) -> Box<dyn Strategy> {
+    /// A strategy that knows at each instant what `timeline` and `levels` say was known then. Its zero
+    /// lies `zero` after theirs.
+    pub fn replay(
+        &self,
+        timeline: &Arc<Timeline>,
+        levels: &Arc<Levels>,
+        zero: Timestamp,
+    ) -> Box<dyn Strategy> {
         match *self {
             Self::Reactive { idle: Idle::Fixed(idle) } => Box::new(Reactive::new(idle)),
             Self::Headroom { nodes, idle } => {
@@ -139,6 +155,7 @@ impl Candidate {
                 Box::new(Replayed {
                     candidate: *self,
                     timeline: Arc::clone(timeline),
+                    levels: Arc::clone(levels),
                     shift: zero - Timestamp::ZERO,
                     events: Events::bounded(Timestamp::ZERO, 0, ACTIVE_WINDOW, 1 << 16),
                 })
@@ -161,7 +178,16 @@ impl Candidate {
             Self::Profile { .. } => {
                 Box::new(Learning { candidate: *self, learner: Learner::default() })
             }
-            _ => self.replay(&Arc::default(), Timestamp::ZERO),
+            _ => self.replay(&Arc::default(), &Arc::default(), Timestamp::ZERO),
+        }
+    }
+
+    /// The candidate with the levels that were in use at `at`.
+    #[must_use]
+    pub fn corrected(&self, levels: &Levels, at: Timestamp) -> Self {
+        match self {
+            Self::Quantile(rule) => Self::Quantile(levels.rule(rule, at)),
+            _ => *self,
         }
     }
 
@@ -209,6 +235,7 @@ impl Strategy for Learning {
 struct Replayed {
     candidate: Candidate,
     timeline: Arc<Timeline>,
+    levels: Arc<Levels>,
     shift: Millis,
     /// The last hour, for the situation.
     events: Events,
@@ -231,7 +258,8 @@ impl Strategy for Replayed {
         let wake_at = next_change(&self.events, view.now).min(next_known);
         // The hours of the profile are those of the timeline.
         let view = PoolView { now: then, ..view.clone() };
-        let want = self.candidate.want(learned, features, &view);
+        let candidate = self.candidate.corrected(&self.levels, then);
+        let want = candidate.want(learned, features, &view);
         let again = match want.wake_at {
             Timestamp::NEVER => Timestamp::NEVER,
             at => at - self.shift,

@@ -3,10 +3,11 @@
 //!
 //! Every minute of the last 14 days tells by how much demand rose in the lead time that followed; every
 //! six hours the quantiles and the gaps are taken anew. A rise is used only once its lead time has passed.
+//! Between that, what became of forecasts corrects the levels of calibrated rules ([`Levels`]).
 
 mod deficit_log;
 
-use super::{Arrival, Finish, PoolView};
+use super::{Arrival, Candidate, Finish, Levels, PoolView};
 use crate::{
     forecast::{
         bins::{BURST_WINDOW, Calendar, Features, REPEAT_WINDOW},
@@ -76,14 +77,24 @@ pub struct Learner {
     open: BTreeMap<u32, Event>,
     #[serde(default)]
     deficits: DeficitLog,
+    #[serde(default)]
+    levels: Levels,
     refit_at: Timestamp,
 }
 
 impl Learner {
+    /// Knows nothing yet; corrects the levels of those of `candidates` that are calibrated.
+    pub fn calibrating(candidates: &[Candidate]) -> Self {
+        Self { levels: Levels::of(candidates), ..Self::default() }
+    }
+
     /// Takes in a view; true if there is something new to know.
     pub fn observe(&mut self, view: &PoolView<'_>) -> bool {
         self.needed.note(view.now, view.needed_nodes());
         self.note(view);
+        if let (Some(events), Some(learned)) = (&self.events, &self.learned) {
+            self.levels.advance(view.now, events, learned);
+        }
         if view.now < self.refit_at {
             return false;
         }
@@ -124,11 +135,17 @@ impl Learner {
             && self.open.len() <= MOST_OPEN
             && self.open.values().all(|event| is_amount(event.milli))
             && self.deficits.is_sound()
+            && self.levels.are_sound()
     }
 
     /// What is known, once there is something.
     pub const fn learned(&self) -> Option<&Arc<Learned>> {
         self.learned.as_ref()
+    }
+
+    /// Levels that were in use.
+    pub const fn levels(&self) -> &Levels {
+        &self.levels
     }
 
     /// What came and went, once there was a view.

@@ -11,7 +11,7 @@
 //! # Source
 //! Newsvendor quantile with conditional empirical distributions; see [`crate::forecast::quantile`].
 
-use super::{Idle, Learned, Learner, PoolView, Strategy, Want};
+use super::{Candidate, Idle, Learned, Learner, PoolView, Strategy, Want};
 use crate::forecast::{
     bins::{Features, Scheme},
     deficit::NODE_MILLI,
@@ -44,6 +44,9 @@ pub struct SpareRule {
     pub unit: Unit,
     /// When idle nodes beyond it go.
     pub idle: Idle,
+    /// Whether probabilities are corrected by how often they held, see [`super::Levels`]. Of rises only,
+    /// not of node deficits.
+    pub calibrated: bool,
 }
 
 impl fmt::Display for SpareRule {
@@ -58,7 +61,8 @@ impl fmt::Display for SpareRule {
         if self.keep > self.level {
             write!(f, ",keep={}", self.keep)?;
         }
-        write!(f, ",{}", self.idle)
+        let calibrated = if self.calibrated { ",calibrated=yes" } else { "" };
+        write!(f, ",{}{calibrated}", self.idle)
     }
 }
 
@@ -118,7 +122,7 @@ pub struct ConditionalQuantile {
 impl ConditionalQuantile {
     /// Knows nothing yet.
     pub fn new(rule: SpareRule) -> Self {
-        Self { rule, learner: Learner::default() }
+        Self { rule, learner: Learner::calibrating(&[Candidate::Quantile(rule)]) }
     }
 }
 
@@ -126,7 +130,8 @@ impl Strategy for ConditionalQuantile {
     fn want(&mut self, view: &PoolView<'_>) -> Want {
         self.learner.observe(view);
         let features = self.learner.features(view.now);
-        let want = self.rule.want(self.learner.learned().map(AsRef::as_ref), &features, view);
+        let rule = self.learner.levels().rule(&self.rule, view.now);
+        let want = rule.want(self.learner.learned().map(AsRef::as_ref), &features, view);
         Want { wake_at: self.learner.next_change(view.now), ..want }
     }
 }
@@ -143,7 +148,9 @@ mod tests {
 
     fn policy(level: f64, scheme: Scheme) -> ConditionalQuantile {
         let idle = Idle::Fixed(Millis::from_mins(10));
-        ConditionalQuantile::new(SpareRule { level, keep: level, scheme, unit: Unit::Gpus, idle })
+        let unit = Unit::Gpus;
+        let rule = SpareRule { level, keep: level, scheme, unit, idle, calibrated: false };
+        ConditionalQuantile::new(rule)
     }
 
     /// Every hour 16 GPUs arrive, followed by 16 more five minutes later; each runs 20 minutes.

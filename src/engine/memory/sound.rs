@@ -4,13 +4,19 @@
 use super::{DemandClock, Flights, KappaMix, Kept};
 use crate::{
     model::MAX_NODES,
+    strategy::Candidate,
     units::{MOST, is_mass},
 };
 
 /// The first part of a pool's memory that cannot have been.
-pub(super) fn absurd(kept: &Kept, gpus_per_node: u32) -> Option<&'static str> {
+pub(super) fn absurd(
+    kept: &Kept,
+    gpus_per_node: u32,
+    candidates: &[Candidate],
+) -> Option<&'static str> {
     let parts = [
         ("learner", kept.learner.is_sound()),
+        ("levels", kept.learner.levels().are_of(candidates)),
         ("timeline", kept.timeline.iter().all(|(_, learned)| learned.is_sound())),
         ("shadow", kept.shadow.is_sound(gpus_per_node)),
         ("ledger", kept.ledger.is_sound()),

@@ -13,7 +13,14 @@ fn minute(minute: i64) -> Timestamp {
 
 fn rule(level: f64, idle: i64) -> SpareRule {
     let idle = Idle::Fixed(Millis::from_mins(idle));
-    SpareRule { level, keep: level, scheme: Scheme::All, unit: Unit::Nodes, idle }
+    SpareRule {
+        level,
+        keep: level,
+        scheme: Scheme::All,
+        unit: Unit::Nodes,
+        idle,
+        calibrated: false,
+    }
 }
 
 /// Nothing but a table that says 4 GPUs in every situation.
@@ -40,7 +47,7 @@ fn run(looks: &[Timestamp], jobs: &[(i64, u64)]) -> Promises {
             jobs.iter().copied().filter(|&(at, _)| Timestamp::from_secs(at) <= now).collect();
         let events = events(&told);
         promises.settle(now, Kind::of(&rule), &events, 8000.0);
-        promises.issue(now, &rule, &events, &learned);
+        promises.issue(now, &rule, &events, (&learned, &Levels::default()));
     }
     promises
 }

@@ -41,7 +41,10 @@ impl Scale {
             return NONE.to_owned();
         }
         let digits = format!("{:.*}", self.decimals, value / self.divisor);
-        format!("{}{}", grouped(&digits), self.suffix)
+        // A rest of rounding below zero is nothing.
+        let is_nothing = digits.bytes().all(|byte| b"-0.".contains(&byte));
+        let digits = if is_nothing { digits.trim_start_matches('-') } else { &digits };
+        format!("{}{}", grouped(digits), self.suffix)
     }
 }
 
@@ -117,6 +120,7 @@ mod tests {
     fn amounts_keep_four_or_five_digits() {
         let shown = [0.0, 3.456, 45.67, 999.4, 84_012.3, 108_700.0, 1_234_567.0].map(amount);
         assert_eq!(shown, ["0.00", "3.46", "45.7", "999", "84,012", "108.7k", "1.235M"]);
+        assert_eq!([-0.0, -1e-9, -0.01].map(amount), ["0.00", "0.00", "-0.01"]);
     }
 
     #[test]
