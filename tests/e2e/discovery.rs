@@ -1,12 +1,12 @@
 //! Pools that nobody declared.
 
-use crate::stage::{Setup, Stage, Told, needs_embedded, stays, until};
+use crate::stage::{Setup, Stage, Told, create, needs_embedded, stays, until};
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject},
 };
 use prewarm::{
-    fleet::{crds, objects},
+    fleet::{crds, jobs, objects},
     live::gpu_pool::Mode,
 };
 use serde_json::json;
@@ -15,9 +15,13 @@ use serde_json::json;
 async fn a_gpu_deployment_of_cluster_autoscaler_gets_a_pool_in_shadow_that_goes_with_it() {
     let stage = Stage::start(Setup::default()).await;
     stage.deployment("gpus", (0, 5)).await;
-    stage.deployment("web", (0, 5)).await;
-    let gone = serde_json::Value::Null;
-    stage.annotate("web", json!({ objects::GPU_COUNT: gone, objects::GPU_TYPE: gone })).await;
+    let mut web = jobs::gpu_deployment(&stage.namespace, "web", 8, (0, 5));
+    web["metadata"]["annotations"]
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| !name.contains("gpu-"));
+    web["spec"]["template"]["metadata"]["labels"] = json!({ "pool": "web" });
+    create(&stage.client, &objects::deployments(), &stage.namespace, web).await;
     let controller = stage.controller(Told::default()).await;
     until("the pool is there", 15, || async {
         stage.pools().get_opt("gpus").await.unwrap().is_some()
@@ -71,7 +75,7 @@ async fn without_our_definition_it_looks_on_and_works_once_that_is_there() {
     .await;
     let fresh =
         serde_json::to_value(<prewarm::live::gpu_pool::GpuPool as kube::CustomResourceExt>::crd());
-    crate::stage::create(&stage.client, &crds::definitions(), "", fresh.unwrap()).await;
+    create(&stage.client, &crds::definitions(), "", fresh.unwrap()).await;
     until("the pool is made", 60, || async {
         stage.pools().get_opt("gpus").await.ok().flatten().is_some()
     })

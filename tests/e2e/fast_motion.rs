@@ -49,7 +49,6 @@ fn end() -> Millis {
 struct Figures {
     node_hours: f64,
     mean_wait: f64,
-    nodes: usize,
 }
 
 fn trace(rows: &[Row]) -> Trace {
@@ -91,11 +90,7 @@ fn simulated(rows: &[Row]) -> Figures {
         .iter()
         .zip(&outcome.starts)
         .map(|(job, start)| (*start - job.submit).as_secs_f64());
-    Figures {
-        node_hours: alive.sum(),
-        mean_wait: waits.sum::<f64>() / JOBS as f64,
-        nodes: outcome.nodes.len(),
-    }
+    Figures { node_hours: alive.sum(), mean_wait: waits.sum::<f64>() / JOBS as f64 }
 }
 
 async fn live(rows: &[Row]) -> Figures {
@@ -128,7 +123,6 @@ async fn live(rows: &[Row]) -> Figures {
             .map(|&(from, until)| (until.unwrap_or(close).min(close) - from).as_secs_f64() / 3600.0)
             .sum(),
         mean_wait: state.waits.values().map(|wait| wait.as_secs_f64()).sum::<f64>() / JOBS as f64,
-        nodes: state.lives.len(),
     });
     let started = stage.fleet.with_state(|state| state.waits.len());
     assert_eq!(started, Some(JOBS), "every job has started");

@@ -93,7 +93,10 @@ async fn an_api_that_takes_five_seconds_for_everything_is_slow_and_nothing_else(
     if !needs_embedded("a slow API") {
         return;
     }
-    let stage = one_pool(Setup::default()).await;
+    let stage = Stage::start(Setup::default()).await;
+    stage.deployment("a100", (0, 9)).await;
+    // With lead times of seconds, nodes that take a minute would be late and replaced.
+    stage.fast_pool("a100", Mode::Active, Actuation::default()).await;
     let controller = stage.controller(Told::default()).await;
     until("the pool is known", 10, || async { stage.status("a100").await.is_some() }).await;
     stage.pods(3, None).await;

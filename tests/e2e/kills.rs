@@ -2,7 +2,7 @@
 
 use crate::{
     stage::{Setup, Stage, Told, needs_embedded, stays, until},
-    traces::{is_foreign, left, line},
+    traces::{is_foreign, line, until_clean},
 };
 use prewarm::{
     embedded_api::Verdict,
@@ -65,7 +65,7 @@ async fn survives(last: usize) -> bool {
     first.kill();
     let second = stage.controller_as("second", Told::default()).await;
     until(&format!("kill after {last}: both pods have run and all is gone"), 120, is_over).await;
-    until("nothing of ours is left", 20, || async { left(&stage).await.is_empty() }).await;
+    until_clean(&stage, 40).await;
     let written = victim.lock().unwrap().written.join("; ");
     println!("kill after {last}: {written}");
     assert_eq!(stage.fleet.machines_made(), 2, "kill after {last}: {written}");

@@ -78,3 +78,16 @@ pub(crate) fn foreign_writes(stage: &Stage, user: &str) -> Vec<String> {
     let writes = stage.faults().writes();
     writes.iter().filter(|write| write.user == user && is_foreign(write)).map(line).collect()
 }
+
+/// Waits until nothing of ours is left; what is, is told.
+pub(crate) async fn until_clean(stage: &Stage, seconds: u64) {
+    let begun = std::time::Instant::now();
+    loop {
+        let left = left(stage).await;
+        if left.is_empty() {
+            return;
+        }
+        assert!(begun.elapsed().as_secs() < seconds, "after {seconds} s still left: {left:#?}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}

@@ -208,7 +208,7 @@ impl Known {
             _ => (0, 0),
         };
         let is_idle = readiness.is_usable()
-            && member.node.is_some_and(|node| !node.is_unschedulable)
+            && member.node.is_some_and(|node| !is_closed(node))
             && usage.is_none_or(|usage| usage.jobs == 0);
         self.idle_since = is_idle.then(|| self.idle_since.unwrap_or(now));
         let left = member.node.filter(|_| !is_requested).map(|node| {
@@ -250,7 +250,7 @@ fn gpus(
     let used = usage.map_or(0, |usage| usage.gpus(&hardware.resource));
     // Which devices a claim has is not read: a node with one counts as full.
     let used = if usage.is_some_and(|usage| usage.has_claims) { hardware.gpus } else { used };
-    let is_cordoned = node.is_unschedulable;
+    let is_cordoned = is_closed(node);
     match readiness {
         _ if readiness.comes_back() && is_cordoned => (used.min(hardware.gpus), 0),
         _ if readiness.comes_back() => (there, there.saturating_sub(used)),
@@ -261,6 +261,12 @@ fn gpus(
         _ if readiness.is_usable() => (hardware.gpus, there.saturating_sub(used)),
         _ => (there, there.saturating_sub(used)),
     }
+}
+
+/// Cordoned by somebody else. Our own cordon is the first step of a removal that goes on only while the node
+/// is decided to be idle, and that ends with an uncordon as soon as a job has use for it.
+fn is_closed(node: &Node) -> bool {
+    node.is_unschedulable && !node.meta.annotations.contains_key(CORDONED)
 }
 
 fn clip(amount: u64) -> u32 {
