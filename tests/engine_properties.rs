@@ -125,7 +125,7 @@ fn generous(kappa: f64) -> Settings {
 fn taught(kappa: f64) -> String {
     let rows = (0..140).flat_map(|burst| {
         let gpus = 1 + burst % 8;
-        (0..1 + burst % 3).map(move |_| job(i64::from(burst) * 700, 1_800, gpus))
+        (0..=burst % 3).map(move |_| job(i64::from(burst) * 700, 1_800, gpus))
     });
     let rows: Vec<_> = rows.collect();
     let setup =

@@ -92,8 +92,8 @@ impl Levels {
             kept.calibrator.expect(learned.horizon);
             let mut at = before;
             for features in &situations {
-                at = at + STEP;
-                kept.pass(at, features, events, (table, learned.horizon));
+                at += STEP;
+                kept.pass(at, *features, events, (table, learned.horizon));
             }
         }
     }
@@ -131,7 +131,7 @@ impl Corrected {
     fn pass(
         &mut self,
         at: Timestamp,
-        features: &Features,
+        features: Features,
         events: &Events,
         (table, horizon): (&Table, Millis),
     ) {
@@ -141,7 +141,7 @@ impl Corrected {
             let span = Span { from: issued.at, now: told, horizon, step: STEP };
             outcome(events, issued.at, issued.bound, &span)
         });
-        let quantile = |level| table.quantile(self.scheme, features, level);
+        let quantile = |level| table.quantile(self.scheme, &features, level);
         let bound = self.calibrator.bound(quantile);
         self.calibrator.issue(at, bound);
         if at.0.rem_euclid(HOUR.0) == 0 {
