@@ -7,13 +7,14 @@ use super::{
     gpu_pool::{LastDecision, Mode},
     http::Shown,
     index::Index,
-    look::Look,
+    look::{Look, PoolLook, PoolNode},
     watch::Watches,
 };
 use crate::{
     decision_log::instant,
     engine::{Decision, Memory, PoolReport, Settings, decide},
-    model::{ReplayedDay, Sight},
+    guard::ladder::Rung,
+    model::{NodeId, ReplayedDay, Sight},
     selector::{Brief, replay},
     time::{Millis, Timestamp},
 };
@@ -255,13 +256,27 @@ const HOLD: Millis = Millis::from_mins(30);
 
 /// The decision as orders to carry out.
 pub fn orders(turn: &Turn) -> Orders {
-    let order = |report: &PoolReport| PoolOrders {
+    let order = |(report, pool): (&PoolReport, &PoolLook)| PoolOrders {
         create: report.create,
-        remove: report.scale_down.nodes.clone(),
+        remove: report.scale_down.nodes.iter().copied().chain(begun(report, pool)).collect(),
         hold: HOLD.max(report.scale_down.idle_timeout.min(MOST_HOLD)),
         lead_p90: report.observed.lead_p90,
     };
-    Orders { id: turn.id.clone(), pools: turn.decision.why.iter().map(order).collect() }
+    let pools = turn.decision.why.iter().zip(&turn.look.pools).map(order).collect();
+    Orders { id: turn.id.clone(), pools }
+}
+
+/// Nodes of which the removal has begun: cordoned by us and still empty. The engine takes its order for
+/// carried out and keeps its pace; here an order takes several looks. It holds until somebody has use for the
+/// node or the view is not trusted.
+fn begun(report: &PoolReport, pool: &PoolLook) -> Vec<NodeId> {
+    let is_wanted =
+        report.create > 0 || pool.pending_gpus > 0 || report.guarded.rung != Rung::Normal;
+    let is_begun = |node: &&PoolNode| {
+        node.is_cordoned_by_us && node.pods == 0 && !report.scale_down.nodes.contains(&node.id)
+    };
+    let nodes = pool.nodes.iter().filter(|_| !is_wanted).filter(is_begun);
+    nodes.map(|node| node.id).collect()
 }
 
 /// However long the strategy wants idle nodes kept, a hold is renewed before it grows longer than this.

@@ -75,6 +75,7 @@ fn conditions(facts: &Facts<'_>, before: &[PoolCondition]) -> Vec<PoolCondition>
         ("SettingsValid", settings_valid(facts)),
         ("Actuating", actuating(facts)),
         ("Limited", limited(facts)),
+        ("NodesOnTime", nodes_on_time(facts)),
         ("Trusted", trusted(facts)),
         ("AutoscalerSeen", autoscaler_seen(facts)),
     ];
@@ -148,6 +149,20 @@ fn limited(facts: &Facts<'_>) -> Said {
     };
     let all: Vec<String> = bindings.iter().map(|binding| binding.limit.to_string()).collect();
     (true, format!("{:?}", first.limit), format!("held back by {}", all.join(" and ")))
+}
+
+fn nodes_on_time(facts: &Facts<'_>) -> Said {
+    match facts.report.observed.stuck_nodes {
+        0 => said(true, "OnTime", "nodes on their way are within the time nodes take"),
+        stuck => said(
+            false,
+            "Stuck",
+            format!(
+                "{stuck} nodes take too long and are not counted on any more: look at Machines that did not \
+                 register and at GPU drivers of Nodes without all their GPUs"
+            ),
+        ),
+    }
 }
 
 fn trusted(facts: &Facts<'_>) -> Said {

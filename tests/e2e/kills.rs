@@ -2,7 +2,7 @@
 
 use crate::{
     stage::{Setup, Stage, Told, needs_embedded, stays, until},
-    traces::{is_foreign, line, until_clean},
+    traces::{foreign_writes, is_foreign, left, line, until_clean},
 };
 use prewarm::{
     embedded_api::Verdict,
@@ -64,9 +64,22 @@ async fn survives(last: usize) -> bool {
     let died = is_dead();
     first.kill();
     let second = stage.controller_as("second", Told::default()).await;
-    until(&format!("kill after {last}: both pods have run and all is gone"), 120, is_over).await;
+    let written = victim.lock().unwrap().written.clone();
+    let begun = std::time::Instant::now();
+    while !is_over().await {
+        assert!(
+            begun.elapsed().as_secs() < 60,
+            "kill after {last} ({:?}): still {} replicas, {:?}, {:?}; the second wrote {:?}",
+            written,
+            stage.replicas("a100").await,
+            [stage.phase("train-0").await, stage.phase("train-1").await],
+            left(&stage).await,
+            foreign_writes(&stage, "second"),
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     until_clean(&stage, 40).await;
-    let written = victim.lock().unwrap().written.join("; ");
+    let written = written.join("; ");
     println!("kill after {last}: {written}");
     assert_eq!(stage.fleet.machines_made(), 2, "kill after {last}: {written}");
     stays("nothing more is bought", 1, || async { stage.replicas("a100").await == 0 }).await;

@@ -209,7 +209,7 @@ impl Known {
         };
         let is_idle = readiness.is_usable()
             && member.node.is_some_and(|node| !is_closed(node))
-            && usage.is_none_or(|usage| usage.jobs == 0);
+            && usage.is_none_or(|usage| usage.jobs == 0 && usage.pods == 0);
         self.idle_since = is_idle.then(|| self.idle_since.unwrap_or(now));
         let left = member.node.filter(|_| !is_requested).map(|node| {
             let (cpu, memory) = usage.map_or((0, 0), |usage| (usage.cpu_milli, usage.memory_bytes));
