@@ -107,12 +107,28 @@ pub struct State {
     pub machine_faults: BTreeMap<String, Fault>,
     /// Machines made in all.
     pub machines_made: u64,
+    /// Number of the last Machine that was asked for.
+    pub last_number: u64,
+    /// Machines that were asked for and have not been seen yet, by key, with their deployment.
+    pub asked: BTreeMap<String, String>,
     /// Nodes' lives: (deployment, from, until).
     pub lives: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
     /// Of cluster-autoscaler.
     pub autoscaler: autoscaler::Memory,
     /// By pod uid: from creation to being bound.
     pub waits: BTreeMap<String, Millis>,
+}
+
+impl State {
+    /// A Machine was made, or was not.
+    fn note_machine(&mut self, key: &str, is_made: bool) {
+        if is_made {
+            self.machines_made += 1;
+        } else {
+            self.asked.remove(key);
+            self.lives.remove(key);
+        }
+    }
 }
 
 impl Fleet {
@@ -176,9 +192,14 @@ async fn play(
             Err(_) => return,
         };
         for act in acts {
+            let machine = act.machine_made();
+            let done = act.carry_out(&client).await;
             // What did not work is tried again at the next step, from what is there then.
-            if let Err(error) = act.carry_out(&client).await {
+            if let Err(error) = &done {
                 tracing::debug!(%error, "the fleet's write was not taken");
+            }
+            if let (Some(machine), Ok(mut state)) = (machine, state.lock()) {
+                state.note_machine(&machine, done.is_ok());
             }
         }
         tokio::select! {

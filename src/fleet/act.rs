@@ -43,6 +43,16 @@ pub enum Act {
 }
 
 impl Act {
+    /// `namespace/name` of the Machine that it makes, if it makes one.
+    pub fn machine_made(&self) -> Option<String> {
+        match self {
+            Self::Create(place, _) if place.resource.kind == "Machine" => {
+                Some(format!("{}/{}", place.namespace, place.name))
+            }
+            _ => None,
+        }
+    }
+
     /// Does it. What is gone or there already is no error.
     ///
     /// # Errors

@@ -112,13 +112,19 @@ fn replicas(
 ) -> Vec<Act> {
     let wanted =
         at(deployment, "/spec/replicas").and_then(Value::as_u64).unwrap_or_default() as usize;
-    if machines.len() < wanted {
-        let missing = wanted - machines.len();
+    // What was asked for at the last step may not have been seen yet.
+    for machine in &seen.machines {
+        state.asked.remove(&key(machine));
+    }
+    let own = key(deployment);
+    let asked = state.asked.values().filter(|of| **of == own).count();
+    if machines.len() + asked < wanted {
+        let missing = wanted - machines.len() - asked;
         return (0..missing).map(|_| create_machine(now, deployment, seen, state)).collect();
     }
     let mut going: Vec<&Arc<DynamicObject>> = machines.iter().collect();
     going.sort_by_key(|machine| (deletion_class(machine), name(machine).to_owned()));
-    let excess = machines.len() - wanted;
+    let excess = machines.len().saturating_sub(wanted);
     going
         .into_iter()
         .take(excess)
@@ -162,15 +168,16 @@ fn create_machine(
     seen: &Seen,
     state: &mut State,
 ) -> Act {
-    state.machines_made += 1;
-    let machine = format!("{}-{:05}", name(deployment), state.machines_made);
+    state.last_number += 1;
+    let machine = format!("{}-{:05}", name(deployment), state.last_number);
     let namespace = deployment.metadata.namespace.clone().unwrap_or_default();
     let machine_key = format!("{namespace}/{machine}");
     if !state.faults.is_empty() {
         let fault = state.faults.remove(0);
         state.machine_faults.insert(machine_key.clone(), fault);
     }
-    state.lives.insert(machine_key, (now, None));
+    state.lives.insert(machine_key.clone(), (now, None));
+    state.asked.insert(machine_key, key(deployment));
     let set = set_name(deployment);
     let owner = seen.sets.iter().find(|other| name(other) == set);
     let owner = owner.map_or_else(|| json!([]), |set| owner_of_set(set));
