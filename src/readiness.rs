@@ -157,8 +157,13 @@ fn of_node(node: &Node, devices: Devices, has_been_ready: bool) -> Readiness {
     }
 }
 
+/// On a Machine that we mark for deletion, beside Cluster API's annotation.
+const OWN_MARK: &str = "prewarm.dev/delete-machine";
+
 fn is_going(machine: &Machine) -> bool {
-    let marked = |key: &String| key.ends_with("/delete-machine");
+    // Our own mark is a step of a removal that may yet be taken back; lower replicas are what makes it go.
+    let is_ours = machine.meta.annotations.contains_key(OWN_MARK);
+    let marked = |key: &String| !is_ours && key.ends_with("/delete-machine");
     machine.meta.is_deleting
         || matches!(machine.phase.as_str(), "Deleting" | "Deleted")
         || machine.meta.annotations.keys().any(marked)
