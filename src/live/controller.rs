@@ -4,10 +4,10 @@
 use super::{
     actuate::{DecisionId, Orders, PoolOrders},
     clock::Clock,
-    gpu_pool::{LastDecision, Mode},
+    gpu_pool::{LastDecision, Mode, ScaleDownBy},
     http::Shown,
     index::Index,
-    look::{Look, PoolLook, PoolNode},
+    look::{Autoscaler, Look, PoolLook, PoolNode},
     watch::Watches,
 };
 use crate::{
@@ -256,14 +256,34 @@ const HOLD: Millis = Millis::from_mins(30);
 
 /// The decision as orders to carry out.
 pub fn orders(turn: &Turn) -> Orders {
-    let order = |(report, pool): (&PoolReport, &PoolLook)| PoolOrders {
-        create: report.create,
+    let removes = matches!(turn.look.autoscaler, Autoscaler::Running { .. });
+    let order = |(place, (report, pool)): (usize, (&PoolReport, &PoolLook))| PoolOrders {
+        create: match turn.look.settings.pools.get(place) {
+            Some(settings) if removes && is_lowered_by_autoscaler(pool) => {
+                wanted(report, settings.pool.min_nodes)
+            }
+            _ => report.create,
+        },
         remove: report.scale_down.nodes.iter().copied().chain(begun(report, pool)).collect(),
         hold: HOLD.max(report.scale_down.idle_timeout.min(MOST_HOLD)),
         lead_p90: report.observed.lead_p90,
     };
-    let pools = turn.decision.why.iter().zip(&turn.look.pools).map(order).collect();
+    let pools = turn.decision.why.iter().zip(&turn.look.pools).enumerate().map(order).collect();
     Orders { id: turn.id.clone(), pools }
+}
+
+fn is_lowered_by_autoscaler(pool: &PoolLook) -> bool {
+    pool.spec.actuation.scale_down == ScaleDownBy::ClusterAutoscaler
+}
+
+/// Nodes for waiting work, ahead of demand, or up to the minimum. What is left out are nodes that are ordered
+/// only because a reactive controller would still have them: where cluster-autoscaler removes idle nodes, its
+/// clock and ours differ by seconds, and each such node would be bought again for nothing.
+fn wanted(report: &PoolReport, min_nodes: u32) -> u32 {
+    let alive = (report.target_nodes + report.scale_down.nodes.len() as u32) - report.create;
+    let ahead = report.guarded.allowed_nodes.min(report.create);
+    let needed = report.firm.nodes.saturating_add(ahead).max(min_nodes.saturating_sub(alive));
+    needed.min(report.create)
 }
 
 /// Nodes of which the removal has begun: cordoned by us and still empty. The engine takes its order for
