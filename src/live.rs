@@ -3,6 +3,7 @@
 //! | module | what for |
 //! |---|---|
 //! | [`gpu_pool`] | our own object: settings and status of a pool |
+//! | [`objects`] | objects of the API, parsed into facts |
 //! | [`look`] | what the index hands to the controller at one instant |
 #![allow(
     clippy::disallowed_methods,
@@ -18,4 +19,7 @@ pub mod journal;
 pub mod kept_memory;
 pub mod look;
 pub mod metrics;
+pub mod objects;
 pub mod status;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -3,12 +3,15 @@
 //! Source: apimachinery `resource.Quantity` (decimal and binary suffixes, `m`, exponents).
 
 /// Suffixes and their factor; the empty one last, since every text ends with it.
-const SUFFIXES: [(&str, f64); 13] = [
+const SUFFIXES: [(&str, f64); 16] = [
     ("Ki", 1024.0),
     ("Mi", 1_048_576.0),
     ("Gi", 1_073_741_824.0),
     ("Ti", 1_099_511_627_776.0),
     ("Pi", 1_125_899_906_842_624.0),
+    ("Ei", 1_152_921_504_606_846_976.0),
+    ("n", 1e-9),
+    ("u", 1e-6),
     ("m", 0.001),
     ("k", 1e3),
     ("M", 1e6),
@@ -37,6 +40,11 @@ pub fn parse_milli_cpu(text: &str) -> Option<u32> {
 /// MiB, a started one counting whole: a pod never gets less than it asked for.
 pub fn parse_mib(text: &str) -> Option<u32> {
     whole((parse_quantity(text)? / 1_048_576.0 - 1e-9).ceil())
+}
+
+/// Whole units of a resource, a started one counting whole; more than can be counted is as much as can be.
+pub fn parse_whole(text: &str) -> Option<u64> {
+    parse_quantity(text).map(|value| (value - 1e-9).ceil().max(0.0) as u64)
 }
 
 fn whole(value: f64) -> Option<u32> {
@@ -68,6 +76,15 @@ mod tests {
         for (text, mib) in cases {
             assert_eq!(parse_mib(text), Some(mib), "{text}");
         }
+    }
+
+    #[test]
+    fn absurd_amounts_saturate() {
+        assert_eq!(parse_whole("1Ei"), Some(1 << 60));
+        assert_eq!(parse_whole("100Ei"), Some(u64::MAX));
+        assert_eq!(parse_whole("1500m"), Some(2));
+        assert_eq!(parse_milli_cpu("250000u"), Some(250));
+        assert_eq!(parse_milli_cpu("100n"), Some(1), "a started thousandth counts whole");
     }
 
     #[test]

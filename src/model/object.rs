@@ -8,7 +8,7 @@ mod node;
 mod pod;
 
 pub use machine::{Condition, Machine, MachineDeployment, MachineSet};
-pub use node::{Effect, GpuSlices, Node, Taint};
+pub use node::{Effect, GpuSlices, Node, ResourceSlice, Taint};
 pub use pod::{Gang, Pod, PodPhase, Toleration, Unscheduled};
 
 use crate::time::Timestamp;
@@ -72,4 +72,13 @@ pub struct Resources {
     pub memory_bytes: u64,
     /// Extended resources by name (`nvidia.com/gpu`, `nvidia.com/mig-1g.10gb`), whole numbers.
     pub extended: BTreeMap<String, u64>,
+}
+
+/// A PriorityClass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PriorityClass {
+    /// Metadata; annotations as for pods.
+    pub meta: Meta,
+    /// Priority of its pods.
+    pub value: i32,
 }

@@ -1,6 +1,6 @@
 //! Cluster API: MachineDeployment, MachineSet, Machine, in what versions v1beta1 and v1beta2 have in common.
 
-use super::{Meta, Strings};
+use super::{Meta, Strings, node::Taint};
 use crate::time::Timestamp;
 
 /// A condition, `metav1` or Cluster API's own.
@@ -32,6 +32,8 @@ pub struct MachineDeployment {
     /// Labels its nodes' machines get: `spec.template.metadata.labels` and, where it is there,
     /// `spec.template.spec.metadata.labels`.
     pub template_labels: Strings,
+    /// `spec.template.spec.taints`.
+    pub template_taints: Vec<Taint>,
     /// `status.replicas`.
     pub current_replicas: u32,
     /// Conditions.

@@ -24,6 +24,25 @@ pub struct Taint {
     pub effect: Effect,
 }
 
+/// One ResourceSlice; those of one driver and pool name add up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourceSlice {
+    /// Metadata, without annotations.
+    pub meta: Meta,
+    /// The driver, such as `gpu.nvidia.com`.
+    pub driver: String,
+    /// Whose devices; `None` = of no single node.
+    pub node: Option<String>,
+    /// `spec.pool.name`.
+    pub pool: String,
+    /// Generation of the pool; older slices do not count.
+    pub generation: i64,
+    /// Slices the pool has in this generation.
+    pub slices: u32,
+    /// Devices in this slice.
+    pub devices: u32,
+}
+
 /// Devices of a node that a DRA driver has published (`resource.k8s.io` ResourceSlices).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GpuSlices {
