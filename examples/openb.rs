@@ -16,7 +16,7 @@
 
 use prewarm::{
     model::Pool,
-    packing::{Class, Mix, Part, Room},
+    packing::{Class, LOSS_STEP, Mix, Part, Room},
 };
 use rand_chacha::{
     ChaCha8Rng,
@@ -67,8 +67,10 @@ const PLACEMENTS: [(&str, Score); 8] = [
     ("prewarm", prewarm_score),
 ];
 
+/// As the extender and `simulate --placement prewarm` score.
 fn prewarm_score(node: &Node, job: &Job, mix: &Mix, _: &mut ChaCha8Rng) -> (i128, i128) {
-    (mix.gradient(&node.room, node.model, &job.part), i128::from(node.room.free_milli))
+    let loss = mix.loss(&node.room, node.model, &job.part).div_euclid(LOSS_STEP);
+    (i128::from(loss) * 2 + i128::from(!node.is_used), i128::from(node.room.free_milli))
 }
 
 const CPU_MOST: i128 = 128_000;

@@ -7,7 +7,7 @@
 //! | 0 | [`time`], [`units`] | std |
 //! | 1 | [`model`] | 0 |
 //! | 2 | [`packing`], [`lead_time`], [`forecast`], [`readiness`] | 0-1 |
-//! | 3 | [`strategy`], [`world`], [`guard`], [`selector`], [`engine`] | 0-2 |
+//! | 3 | [`strategy`], [`world`], [`guard`], [`selector`], [`engine`], [`extender`] | 0-2 |
 //! | 4 | [`config`] | 0-1 |
 //! | 4 | [`decision_log`] | 0-3 |
 //! | 5 | [`sim`], `live` | 0-4 |
@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod decision_log;
 pub mod engine;
+pub mod extender;
 #[cfg(feature = "embedded")]
 pub mod fleet;
 pub mod forecast;

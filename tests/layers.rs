@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 /// Top-level modules by layer. `packing`, `lead_time` and `forecast` do not know each other either;
 /// `sim` and (later) `live` do not.
-const LAYERS: [(&str, u8); 18] = [
+const LAYERS: [(&str, u8); 19] = [
     ("time", 0),
     ("units", 0),
     ("model", 1),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, u8); 18] = [
     ("selector", 3),
     ("engine", 3),
     ("guard", 3),
+    ("extender", 3),
     ("config", 4),
     ("decision_log", 4),
     ("sim", 5),

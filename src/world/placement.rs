@@ -4,7 +4,7 @@ use super::{
     fleet::{Fleet, NodeId},
     setup::Placement,
 };
-use crate::packing::{Class, DeviceMask, Mix, Part};
+use crate::packing::{Class, DeviceMask, LOSS_STEP, Mix, Part};
 use smallvec::{SmallVec, smallvec};
 
 /// Where one part of a job sits.
@@ -61,6 +61,7 @@ pub(super) fn find(
     let fits = |node: NodeId| fleet.is_simple || fleet.room(node).fits(part);
     let oldest = |level: usize| by_free.oldest(level, piece, fits);
     match placement {
+        Placement::Prewarm if fleet.is_simple => by_free.ascending(least, piece).find_map(oldest),
         Placement::BestFit => by_free.ascending(least, piece).find_map(oldest),
         Placement::Spread => by_free.descending(least, piece).find_map(oldest),
         Placement::Fgd => by_free
@@ -70,6 +71,15 @@ pub(super) fn find(
             .min_by_key(|&node| {
                 let room = fleet.room(node);
                 (typical.mix.gradient(room, u64::MAX, part), room.free_milli, node)
+            }),
+        Placement::Prewarm => by_free
+            .ascending(least, piece)
+            .flat_map(|level| by_free.nodes(level, piece))
+            .filter(|&node| fits(node))
+            .min_by_key(|&node| {
+                let room = fleet.room(node);
+                let loss = typical.mix.loss(room, u64::MAX, part).div_euclid(LOSS_STEP);
+                (loss, fleet.is_idle(node), room.free_milli, node)
             }),
     }
 }
