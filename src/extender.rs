@@ -8,6 +8,7 @@
 
 mod access;
 mod ask;
+mod boots;
 mod explain;
 mod filter;
 mod names;
@@ -23,6 +24,7 @@ mod view;
 
 pub use access::{Listed, Namespace};
 pub use ask::Ask;
+pub use boots::Boots;
 pub use explain::{Explanation, Finding, explain};
 pub use filter::{Filtered, filter};
 pub use policy::Policy;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`gpu_pool`] | our own object: settings and status of a pool |
 //! | [`objects`] | objects of the API, parsed into facts |
+//! | [`extender`] | what a scheduler asks over HTTP |
 //! | [`look`] | what the index hands to the controller at one instant |
 #![allow(
     clippy::disallowed_methods,
@@ -12,6 +13,7 @@
 
 pub mod announce;
 pub mod clock;
+pub mod extender;
 #[allow(unreachable_pub, reason = "the derive makes a private module of its own")]
 pub mod gpu_pool;
 pub mod http;

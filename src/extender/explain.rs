@@ -1,6 +1,9 @@
 //! Why a pod may or may not go to a node: every check, not only the first that fails.
 
-use super::{Ask, NodeView, Policy, Verdict, verdict, verdict::CHECKS};
+use super::{
+    Ask, NodeView, Policy, Verdict, verdict,
+    verdict::{CHECKS, Check},
+};
 use crate::time::Timestamp;
 
 /// What one check found.
@@ -38,7 +41,7 @@ pub fn explain(
         () if ask.is_exempt => Some("the pod keeps nodes running"),
         () => None,
     };
-    let found = |(name, check): &(&'static str, super::verdict::Check)| Finding {
+    let found = |(name, check): &(&'static str, Check)| Finding {
         check: name,
         refusal: check(ask, node, policy, now),
     };

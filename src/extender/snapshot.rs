@@ -54,9 +54,26 @@ impl ExtenderSnapshot {
     pub fn view(&mut self, seen: &Seen<'_>) -> NodeView {
         let models = view::models(seen.node);
         self.learn_models(&models);
-        let mut view = view::view(seen, &self.policy, |names| self.bits(names));
+        let mut view = view(seen, &self.policy, |names| self.bits(names));
         view.score(&self.mix);
         view
+    }
+
+    /// Takes a node as it is sent, for this copy only: for questions about how things would be. What is known
+    /// of its use stays.
+    pub fn suppose_node(&mut self, seen: &Seen<'_>) {
+        let mut view = self.view(seen);
+        if let Some((_, known)) = self.find(&view.name) {
+            view.room.clone_from(&known.room);
+            view.losses.clone_from(&known.losses);
+            view.gangs.clone_from(&known.gangs);
+            view.is_idle = known.is_idle;
+            view.held = known.held;
+            view.price_milli = known.price_milli;
+            view.is_to_go = known.is_to_go;
+            view.ready_since = known.ready_since;
+        }
+        self.put(Arc::new(view));
     }
 
     fn put(&mut self, view: Arc<NodeView>) {
