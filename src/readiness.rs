@@ -253,3 +253,8 @@ impl fmt::Display for Readiness {
         }
     }
 }
+
+/// Whether a node has GPUs, or is labelled as if.
+pub fn is_gpu_node(node: &Node) -> bool {
+    !label(node, "cluster-api/accelerator").is_empty() || is_driver_coming(node)
+}

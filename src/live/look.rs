@@ -11,6 +11,7 @@ use crate::{
     readiness::Readiness,
     time::{Millis, Timestamp},
 };
+use std::sync::Arc;
 
 /// Everything about one instant.
 #[derive(Clone, Debug)]
@@ -73,7 +74,7 @@ pub struct PoolNode {
     /// As in the snapshot; stable for as long as the controller runs.
     pub id: NodeId,
     /// The Machine, if there is one.
-    pub machine: Option<Machine>,
+    pub machine: Option<Arc<Machine>>,
     /// Name of the Node, once registered.
     pub node: Option<String>,
     /// `resourceVersion` of the Node.

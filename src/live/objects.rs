@@ -5,6 +5,7 @@
 //! cannot be read count as nothing, and what decides (annotations) is kept as text and judged by the index.
 //! Source: Kubernetes 1.33-1.36 API, Cluster API v1.11-v1.14 (v1beta1 and v1beta2 in one tolerant struct).
 
+pub mod annotations;
 mod autoscaler;
 mod capi;
 mod keys;
@@ -41,7 +42,7 @@ pub trait Facts: Sized {
     /// The fields of `spec` that are read.
     type Spec: DeserializeOwned + Clone + Debug + Send + Sync + 'static;
     /// The fields of `status` that are read.
-    type Status: DeserializeOwned + Clone + Debug + Send + Sync + 'static;
+    type Status: DeserializeOwned + Default + Clone + Debug + Send + Sync + 'static;
 
     /// What the object tells. `keys`: names under the group of Cluster API in use.
     fn facts(object: Object<Self::Spec, Self::Status>, keys: &CapiKeys) -> Self;

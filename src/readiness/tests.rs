@@ -1,6 +1,8 @@
 use super::*;
 use crate::model::object::{Meta, Resources, Taint};
 
+const REPLICAS: &str = "nvidia.com/gpu.replicas";
+const COUNT: &str = "nvidia.com/gpu.count";
 const EIGHT: Expected<'static> = Expected { gpus: 8, resource: "nvidia.com/gpu" };
 
 fn amounts(pairs: &[(&str, u64)]) -> Resources {

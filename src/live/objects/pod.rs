@@ -11,7 +11,7 @@ use crate::{
 use kube::core::Object;
 use serde::Deserialize;
 
-/// Labels that name a GPU model: NVIDIA's feature discovery, cluster-autoscaler on Cluster API, `CoreWeave`.
+/// Labels that name a GPU model: NVIDIA's feature discovery, cluster-autoscaler on Cluster API, CoreWeave.
 const MODEL_KEYS: [&str; 3] =
     ["nvidia.com/gpu.product", "cluster-api/accelerator", "gpu.nvidia.com/class"];
 const GATED: &str = "SchedulingGated";
@@ -187,7 +187,9 @@ impl Facts for Pod {
             priority_class: spec.priority_class_name.unwrap_or_default(),
             scheduler: spec.scheduler_name.unwrap_or_default(),
             gang,
-            scheduled_at: scheduled.filter(|one| one.is("True")).and_then(|one| one.since()),
+            scheduled_at: scheduled
+                .filter(|one| one.is("True"))
+                .and_then(super::RawCondition::since),
             started_at: began.or_else(|| time(status.start_time.as_ref())),
             finished_at: matches!(phase, PodPhase::Succeeded | PodPhase::Failed)
                 .then(|| ended.filter_map(|span| time(span.finished_at.as_ref())).max())

@@ -23,6 +23,7 @@ fn recorded<T: Facts>(name: &str) -> Option<T> {
     fixture(&format!("objects/{name}.json")).map(parse)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn pod(spec: Value) -> Pod {
     parse(json!({"metadata": {"name": "p", "namespace": "n"}, "spec": spec}))
 }
