@@ -110,7 +110,9 @@ impl ExtenderSnapshot {
     /// The jobs to come: what each asks of a node, of which models (none = any), how often. All nodes are
     /// scored anew.
     pub fn set_mix(&mut self, expected: &[(Part, Vec<String>, u64)]) {
-        expected.iter().for_each(|(_, models, _)| self.learn_models(models));
+        for (_, models, _) in expected {
+            self.learn_models(models);
+        }
         let class = |(part, models, weight): &(Part, Vec<String>, u64)| Class {
             part: *part,
             models: if models.is_empty() { u64::MAX } else { self.bits(models) },

@@ -252,7 +252,9 @@ fn a_reserved_domain_takes_its_gang_only() {
 
 fn snapshot(nodes: &[Node]) -> ExtenderSnapshot {
     let mut snapshot = ExtenderSnapshot::new(Policy::default());
-    nodes.iter().for_each(|node| snapshot.set_node(&seen(node)));
+    for node in nodes {
+        snapshot.set_node(&seen(node));
+    }
     snapshot
 }
 

@@ -86,6 +86,7 @@ pub struct Held {
 
 /// What the extender knows of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub struct NodeView {
     /// Its name.
     pub name: String,

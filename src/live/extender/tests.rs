@@ -21,7 +21,7 @@ use tokio::{
 
 const NOW: Timestamp = Timestamp(1);
 
-fn node(name: &str, labels: Value) -> Value {
+fn node(name: &str, labels: &Value) -> Value {
     let amounts = json!({"cpu": "96", "memory": "1152Gi", "nvidia.com/gpu": "8"});
     json!({
         "metadata": {"name": name, "labels": labels},
@@ -50,7 +50,7 @@ fn snapshot(nodes: &[Value]) -> ExtenderSnapshot {
 
 /// `gpu-0` is upgraded, the two others are ready.
 fn three() -> ExtenderSnapshot {
-    snapshot(&[node("gpu-0", broken()), node("gpu-1", json!({})), node("gpu-2", json!({}))])
+    snapshot(&[node("gpu-0", &broken()), node("gpu-1", &json!({})), node("gpu-2", &json!({}))])
 }
 
 fn pod() -> Value {
@@ -137,9 +137,9 @@ fn recorded_preemptions_are_echoed_by_uid() {
         let Some(body) = fixture_text(&name) else { return };
         let asked: Value = serde_json::from_str(&body).unwrap();
         let ready = snapshot(&[
-            node("gpu-0", json!({})),
-            node("gpu-1", json!({})),
-            node("gpu-2", json!({})),
+            node("gpu-0", &json!({})),
+            node("gpu-1", &json!({})),
+            node("gpu-2", &json!({})),
         ]);
         let answer = preempt_body(body.as_bytes(), &ready, NOW).unwrap();
         let answer: Value = serde_json::from_slice(&answer).unwrap();
@@ -222,8 +222,8 @@ fn requests_that_say_too_little_are_refused() {
 #[test]
 fn nodes_sent_in_full_are_a_simulation() {
     let shared = three();
-    let template = node("template", json!({}));
-    let body = json!({"Pod": pod(), "Nodes": {"items": [template, node("gpu-1", broken())]}, "NodeNames": null});
+    let template = node("template", &json!({}));
+    let body = json!({"Pod": pod(), "Nodes": {"items": [template, node("gpu-1", &broken())]}, "NodeNames": null});
     let answer = filter(&shared, &body);
     assert_eq!(answer["Nodes"]["items"], json!([template]));
     assert_eq!(
@@ -238,7 +238,7 @@ fn nodes_sent_in_full_are_a_simulation() {
 /// Five thousand names: each is answered once, in order.
 #[test]
 fn large_requests_are_answered() {
-    let nodes: Vec<Value> = (0..50).map(|nth| node(&format!("n{nth}"), json!({}))).collect();
+    let nodes: Vec<Value> = (0..50).map(|nth| node(&format!("n{nth}"), &json!({}))).collect();
     let names: Vec<String> = (0..5000).map(|nth| format!("n{nth}")).collect();
     let answer = filter(&snapshot(&nodes), &json!({"Pod": pod(), "NodeNames": names}));
     assert_eq!(answer["NodeNames"], json!(names));
