@@ -130,7 +130,9 @@ fn run(input: &Input, score: Score, seed: u64) -> (f64, f64) {
         if nth as u64 + 1 >= next_look {
             next_look = nth as u64 + 1 + (nth as u64 + 1) / 20 + 1;
             mix = learned(input, &counts);
-            memo.iter_mut().for_each(|memo| memo.scores.clear());
+            for memo in &mut memo {
+                memo.scores.clear();
+            }
         }
         let of = |node: &Node, rng: &mut ChaCha8Rng| {
             let fits = job.models & node.model != 0 && node.room.fits(&job.part);
