@@ -7,7 +7,7 @@
 //! | 0 | [`time`], [`units`] | std |
 //! | 1 | [`model`] | 0 |
 //! | 2 | [`packing`], [`lead_time`], [`forecast`], [`readiness`] | 0-1 |
-//! | 3 | [`strategy`], [`world`], [`guard`], [`selector`], [`engine`] | 0-2 |
+//! | 3 | [`strategy`], [`world`], [`guard`], [`selector`], [`engine`], [`extender`] | 0-2 |
 //! | 4 | [`config`] | 0-1 |
 //! | 4 | [`decision_log`] | 0-3 |
 //! | 5 | [`sim`], `live`, `fleet`, `embedded_api` (features `live`, `embedded`) | 0-4 |
@@ -21,6 +21,7 @@ pub mod decision_log;
 #[cfg(feature = "embedded")]
 pub mod embedded_api;
 pub mod engine;
+pub mod extender;
 #[cfg(feature = "embedded")]
 pub mod fleet;
 pub mod forecast;

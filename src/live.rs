@@ -12,6 +12,7 @@
 //! | [`gpu_pool`] | our own object: settings and status of a pool |
 //! | [`actuate`] | the only place that writes to a cluster |
 //! | [`release`](mod@release) | takes everything of ours back, without a controller |
+//! | [`extender`] | what a scheduler asks over HTTP |
 //! | [`leader`] | one replica acts |
 //! | [`acting`], [`status`], [`status_writer`] | what a pool's status says, and writing it |
 //! | [`announce`] | Events |
@@ -30,6 +31,7 @@ pub mod announce;
 pub mod client;
 pub mod clock;
 pub mod controller;
+pub mod extender;
 #[allow(unreachable_pub, reason = "the derive makes a private module of its own")]
 pub mod gpu_pool;
 pub mod http;

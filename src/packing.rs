@@ -6,10 +6,12 @@
 
 mod bins;
 mod growing;
+mod mix;
 mod part;
 mod room;
 
 pub use bins::Bins;
 pub use growing::{Growing, pack_units};
+pub use mix::{Class, LOSS_STEP, Mix};
 pub use part::{Part, split};
 pub use room::{DeviceMask, Room};

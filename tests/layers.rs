@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("selector", 3),
     ("engine", 3),
     ("guard", 3),
+    ("extender", 3),
     ("config", 4),
     ("decision_log", 4),
     ("sim", 5),

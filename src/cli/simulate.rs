@@ -84,7 +84,7 @@ pub(super) struct Args {
     /// Most nodes, per pool
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_NODES)))]
     max_nodes: Option<u32>,
-    /// Where jobs go: best-fit, spread (kube-scheduler's default) or fgd
+    /// Where jobs go: best-fit, spread (kube-scheduler's default), fgd or prewarm (the extender's scoring)
     #[arg(long)]
     placement: Option<Placement>,
     /// What happens before is not scored: an instant (240h) or a share of the run (40%) [default: 25%]

@@ -46,11 +46,13 @@ pub enum PlacementName {
     Spread,
     /// Least new fragmentation.
     Fgd,
+    /// Least taken from the jobs to come, as the scheduler extender does.
+    Prewarm,
 }
 
 impl PlacementName {
     /// All names, default first.
-    pub const ALL: [Self; 3] = [Self::BestFit, Self::Spread, Self::Fgd];
+    pub const ALL: [Self; 4] = [Self::BestFit, Self::Spread, Self::Fgd, Self::Prewarm];
 
     /// As written in files and on the command line.
     pub const fn name(self) -> &'static str {
@@ -58,6 +60,7 @@ impl PlacementName {
             Self::BestFit => "best-fit",
             Self::Spread => "spread",
             Self::Fgd => "fgd",
+            Self::Prewarm => "prewarm",
         }
     }
 }

@@ -141,6 +141,11 @@ impl Fleet {
         &self.nodes[&id].room
     }
 
+    /// Nothing runs on this usable node.
+    pub(super) fn is_idle(&self, id: NodeId) -> bool {
+        self.nodes[&id].is_idle()
+    }
+
     /// Whether parts that fitted nowhere at the last look may fit now. A quick answer: `true` may
     /// be wrong.
     pub(super) fn may_fit_now(&self, parts: &[Part]) -> bool {

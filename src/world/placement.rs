@@ -4,9 +4,8 @@ use super::{
     fleet::{Fleet, NodeId},
     setup::Placement,
 };
-use crate::packing::{DeviceMask, Part, Room};
+use crate::packing::{Class, DeviceMask, LOSS_STEP, Mix, Part};
 use smallvec::{SmallVec, smallvec};
-use std::cmp::Reverse;
 
 /// Where one part of a job sits.
 #[derive(Clone, Debug)]
@@ -19,21 +18,15 @@ pub(super) struct Seat {
 /// Where all parts of one job sit.
 pub(super) type Seats = SmallVec<[Seat; 1]>;
 
-/// The shapes seen so far and how often: what fragmentation is measured against.
-///
-/// # Source
-/// Weng et al., USENIX ATC 2023: typical pods are the most frequent shapes that make up 95 % of the
-/// workload. Here they are learned from the arrivals up to now, so nothing is known in advance.
+/// The shapes seen so far and how often: what fragmentation is measured against. Learned from the
+/// arrivals up to now, so nothing is known in advance.
 #[derive(Debug, Default)]
 pub(super) struct Typical {
     counts: Vec<(Part, u64)>,
-    top: Vec<(Part, u64)>,
+    mix: Mix,
     seen: u64,
     next_refresh: u64,
 }
-
-/// More classes than this make scoring slow without changing it.
-const TYPICAL_MAX: usize = 32;
 
 impl Typical {
     /// Counts an arrival by its largest part.
@@ -51,34 +44,9 @@ impl Typical {
     /// Every 5 % more arrivals: the mix changes slowly.
     fn refresh(&mut self) {
         self.next_refresh = self.seen + self.seen / 20 + 1;
-        self.top.clone_from(&self.counts);
-        self.top.sort_by_key(|&(part, count)| (Reverse(count), part));
-        let mut covered = 0;
-        let enough = self.top.iter().position(|&(_, count)| {
-            covered += count;
-            covered * 100 >= self.seen * 95
-        });
-        self.top.truncate(enough.map_or(TYPICAL_MAX, |last| (last + 1).min(TYPICAL_MAX)));
+        let class = |&(part, weight): &(Part, u64)| Class { part, models: u64::MAX, weight };
+        self.mix = Mix::new(self.counts.iter().map(class));
     }
-
-    /// Thousandths of GPUs of the node that a typical job cannot use, summed over arrivals.
-    fn fragmentation(&self, room: &Room) -> u128 {
-        self.top.iter().map(|(part, count)| u128::from(*count) * useless(room, part)).sum()
-    }
-
-    /// How much placing the part on the node adds to its fragmentation.
-    fn gradient(&self, room: &Room, part: &Part) -> i128 {
-        let mut after = room.clone();
-        after.take(part);
-        self.fragmentation(&after) as i128 - self.fragmentation(room) as i128
-    }
-}
-
-fn useless(room: &Room, part: &Part) -> u128 {
-    if !room.fits(part) {
-        return u128::from(room.free_milli);
-    }
-    room.devices().iter().filter(|&&left| left < part.milli).map(|&left| u128::from(left)).sum()
 }
 
 /// The node for a part, if any has room now.
@@ -93,6 +61,7 @@ pub(super) fn find(
     let fits = |node: NodeId| fleet.is_simple || fleet.room(node).fits(part);
     let oldest = |level: usize| by_free.oldest(level, piece, fits);
     match placement {
+        Placement::Prewarm if fleet.is_simple => by_free.ascending(least, piece).find_map(oldest),
         Placement::BestFit => by_free.ascending(least, piece).find_map(oldest),
         Placement::Spread => by_free.descending(least, piece).find_map(oldest),
         Placement::Fgd => by_free
@@ -101,7 +70,16 @@ pub(super) fn find(
             .filter(|&node| fits(node))
             .min_by_key(|&node| {
                 let room = fleet.room(node);
-                (typical.gradient(room, part), room.free_milli, node)
+                (typical.mix.gradient(room, u64::MAX, part), room.free_milli, node)
+            }),
+        Placement::Prewarm => by_free
+            .ascending(least, piece)
+            .flat_map(|level| by_free.nodes(level, piece))
+            .filter(|&node| fits(node))
+            .min_by_key(|&node| {
+                let room = fleet.room(node);
+                let loss = typical.mix.loss(room, u64::MAX, part).div_euclid(LOSS_STEP);
+                (loss, fleet.is_idle(node), room.free_milli, node)
             }),
     }
 }

@@ -21,12 +21,20 @@ pub enum Placement {
     /// Weng et al., "Beware of Fragmentation: Scheduling GPU-Sharing Workloads with Fragmentation
     /// Gradient Descent", USENIX ATC 2023.
     Fgd,
+    /// Where it takes least from the jobs to come (see [`crate::packing::Mix::loss`]), as the scheduler
+    /// extender scores; idle nodes last among equals. Where all that counts is how many whole devices are
+    /// free, where the least is left over: that keeps most nodes idle.
+    Prewarm,
 }
 
 impl Placement {
     /// All, by name.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("best-fit", Self::BestFit), ("spread", Self::Spread), ("fgd", Self::Fgd)];
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("best-fit", Self::BestFit),
+        ("spread", Self::Spread),
+        ("fgd", Self::Fgd),
+        ("prewarm", Self::Prewarm),
+    ];
 }
 
 impl fmt::Display for Placement {
@@ -44,7 +52,9 @@ impl FromStr for Placement {
             .iter()
             .find(|(known, _)| *known == name)
             .map(|&(_, placement)| placement)
-            .ok_or_else(|| format!("unknown placement `{name}`: use best-fit, spread or fgd"))
+            .ok_or_else(|| {
+                format!("unknown placement `{name}`: use best-fit, spread, fgd or prewarm")
+            })
     }
 }
 

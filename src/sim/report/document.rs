@@ -52,7 +52,7 @@ pub struct SettingsSummary {
     pub score_from_hours: f64,
     /// Seed of everything drawn.
     pub seed: u64,
-    /// `best-fit`, `spread` or `fgd`.
+    /// `best-fit`, `spread`, `fgd` or `prewarm`.
     pub placement: String,
     /// Spacing of decisions.
     pub decision_seconds: f64,

@@ -1,0 +1,170 @@
+//! Everything the extender knows at one instant. One writer changes it and publishes copies; a copy shares all
+//! nodes with the one before, so that publishing after a change of one pod costs a pointer a node.
+
+use super::{Namespace, NodeView, Policy, Seen, names::Names, view};
+use crate::{
+    packing::{Class, Mix, Part},
+    time::Timestamp,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Everything the extender knows at one instant.
+#[derive(Clone, Debug)]
+pub struct ExtenderSnapshot {
+    /// Settings.
+    pub policy: Arc<Policy>,
+    /// All watches have been listed once. Before that nothing is answered.
+    pub is_synced: bool,
+    /// When it was last changed.
+    pub at: Timestamp,
+    names: Arc<Names>,
+    nodes: Vec<Option<Arc<NodeView>>>,
+    unused: Vec<u32>,
+    namespaces: Arc<BTreeMap<String, Namespace>>,
+    mix: Arc<Mix>,
+    models: Arc<Vec<String>>,
+}
+
+/// Models told apart in scores.
+const MODELS_MAX: usize = 64;
+
+impl ExtenderSnapshot {
+    /// Nothing is known.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy: Arc::new(policy),
+            is_synced: false,
+            at: Timestamp::ZERO,
+            names: Arc::default(),
+            nodes: Vec::new(),
+            unused: Vec::new(),
+            namespaces: Arc::default(),
+            mix: Arc::default(),
+            models: Arc::default(),
+        }
+    }
+
+    /// A node is new, or it, its pods or what else is seen of it has changed.
+    pub fn set_node(&mut self, seen: &Seen<'_>) {
+        let view = self.view(seen);
+        self.put(Arc::new(view));
+    }
+
+    /// Digests a node without keeping it: for questions about nodes that do not exist.
+    pub fn view(&mut self, seen: &Seen<'_>) -> NodeView {
+        let models = view::models(seen.node);
+        self.learn_models(&models);
+        let mut view = view(seen, &self.policy, |names| self.bits(names));
+        view.score(&self.mix);
+        view
+    }
+
+    /// Takes a node as it is sent, for this copy only: for questions about how things would be. What is known
+    /// of its use stays.
+    pub fn suppose_node(&mut self, seen: &Seen<'_>) {
+        let mut view = self.view(seen);
+        if let Some((_, known)) = self.find(&view.name) {
+            view.room.clone_from(&known.room);
+            view.losses.clone_from(&known.losses);
+            view.gangs.clone_from(&known.gangs);
+            view.is_idle = known.is_idle;
+            view.held = known.held;
+            view.price_milli = known.price_milli;
+            view.is_to_go = known.is_to_go;
+            view.ready_since = known.ready_since;
+        }
+        self.put(Arc::new(view));
+    }
+
+    fn put(&mut self, view: Arc<NodeView>) {
+        if let Some(&at) = self.names.get(view.name.as_str()) {
+            self.nodes[at as usize] = Some(view);
+            return;
+        }
+        let at = self.unused.pop().unwrap_or(self.nodes.len() as u32);
+        Arc::make_mut(&mut self.names).insert(Arc::from(view.name.as_str()), at);
+        if at as usize == self.nodes.len() {
+            self.nodes.push(None);
+        }
+        self.nodes[at as usize] = Some(view);
+    }
+
+    /// A node is gone.
+    pub fn remove_node(&mut self, name: &str) {
+        if let Some(at) = Arc::make_mut(&mut self.names).remove(name) {
+            self.nodes[at as usize] = None;
+            self.unused.push(at);
+        }
+    }
+
+    /// A namespace is new or has changed.
+    pub fn set_namespace(&mut self, namespace: Namespace) {
+        Arc::make_mut(&mut self.namespaces).insert(namespace.name.clone(), namespace);
+    }
+
+    /// A namespace is gone.
+    pub fn remove_namespace(&mut self, name: &str) {
+        Arc::make_mut(&mut self.namespaces).remove(name);
+    }
+
+    /// The jobs to come: what each asks of a node, of which models (none = any), how often. All nodes are
+    /// scored anew.
+    pub fn set_mix(&mut self, expected: &[(Part, Vec<String>, u64)]) {
+        for (_, models, _) in expected {
+            self.learn_models(models);
+        }
+        let class = |(part, models, weight): &(Part, Vec<String>, u64)| Class {
+            part: *part,
+            models: if models.is_empty() { u64::MAX } else { self.bits(models) },
+            weight: *weight,
+        };
+        let mix = Mix::new(expected.iter().map(class));
+        if mix == *self.mix {
+            return;
+        }
+        for node in self.nodes.iter_mut().flatten() {
+            Arc::make_mut(node).score(&mix);
+        }
+        self.mix = Arc::new(mix);
+    }
+
+    /// What is known of a node, and its number.
+    pub fn find(&self, name: &str) -> Option<(u32, &NodeView)> {
+        let &at = self.names.get(name)?;
+        Some((at, self.nodes[at as usize].as_deref()?))
+    }
+
+    /// All nodes, in the order of their numbers.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeView> {
+        self.nodes.iter().flatten().map(AsRef::as_ref)
+    }
+
+    /// Numbers of nodes are below this.
+    pub fn node_numbers(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// What a namespace says.
+    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(name)
+    }
+
+    /// The jobs to come.
+    pub fn mix(&self) -> &Mix {
+        &self.mix
+    }
+
+    fn learn_models(&mut self, names: &[String]) {
+        for name in names {
+            if !self.models.contains(name) && self.models.len() < MODELS_MAX {
+                Arc::make_mut(&mut self.models).push(name.clone());
+            }
+        }
+    }
+
+    /// Bits of the models; those beyond the 64th match anything.
+    fn bits(&self, names: &[String]) -> u64 {
+        let bit = |name| self.models.iter().position(|known| known == name).map(|at| 1 << at);
+        names.iter().map(|name| bit(name).unwrap_or(u64::MAX)).fold(0, |sum, bit| sum | bit)
+    }
+}

@@ -1,0 +1,21 @@
+//! The scheduler extender over HTTP: what kube-scheduler sends, what it is answered.
+//!
+//! | module | what for |
+//! |---|---|
+//! | [`wire`] | requests and answers as JSON |
+//! | [`answer`] | from a request to its answer |
+//! | [`server`] | connections, limits, stop |
+//! | [`meters`] | metrics |
+//! | [`facts`] | from objects of the API to what the snapshot takes |
+
+pub mod answer;
+pub mod facts;
+pub mod meters;
+pub mod server;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+pub use facts::{namespace, seen};
+pub use meters::Meters;
+pub use server::{Service, Settings, serve};

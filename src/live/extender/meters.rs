@@ -1,0 +1,106 @@
+//! Metrics of the extender.
+
+use crate::{
+    extender::{ExtenderSnapshot, Filtered},
+    time::Timestamp,
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use std::{collections::BTreeMap, sync::atomic::AtomicU64, time::Duration};
+
+/// A verb and what came of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct VerbResult {
+    /// `filter`, `prioritize`, `preempt`.
+    pub verb: &'static str,
+    /// `ok`, `unreadable`, `not-synced`, `busy`, `too-large`, `slow`.
+    pub result: &'static str,
+}
+
+/// A verb.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Verb {
+    /// `filter`, `prioritize`, `preempt`.
+    pub verb: &'static str,
+}
+
+/// Why a node was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    /// One of [`crate::extender::reason::ALL`], or `pass`.
+    pub reason: &'static str,
+}
+
+/// Everything the extender counts.
+#[derive(Clone, Debug)]
+pub struct Meters {
+    requests: Family<VerbResult, Counter>,
+    seconds: Family<Verb, Histogram>,
+    verdicts: Family<Reason, Counter>,
+    unknown: Counter,
+    age: Gauge<f64, AtomicU64>,
+}
+
+fn histogram() -> Histogram {
+    Histogram::new([
+        0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01,
+        0.05, 0.25, 1.0,
+    ])
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self {
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(histogram),
+            verdicts: Family::default(),
+            unknown: Counter::default(),
+            age: Gauge::default(),
+        }
+    }
+}
+
+impl Meters {
+    /// Adds all of them to a registry.
+    pub fn register(&self, to: &mut Registry) {
+        let requests = "Requests of schedulers by verb and result";
+        to.register("extender_requests", requests, self.requests.clone());
+        let seconds = "Time from the last byte of a request to its answer";
+        to.register("extender_seconds", seconds, self.seconds.clone());
+        let verdicts = "Verdicts about nodes by reason, `pass` for none";
+        to.register("extender_verdicts", verdicts, self.verdicts.clone());
+        let unknown = "Nodes asked about that nobody knows";
+        to.register("extender_unknown_nodes", unknown, self.unknown.clone());
+        let age = "Time since the snapshot last changed";
+        to.register("extender_snapshot_age_seconds", age, self.age.clone());
+    }
+
+    /// A request was answered.
+    pub fn note(&self, verb: &'static str, result: &'static str, took: Option<Duration>) {
+        self.requests.get_or_create(&VerbResult { verb, result }).inc();
+        if let Some(took) = took {
+            self.seconds.get_or_create(&Verb { verb }).observe(took.as_secs_f64());
+        }
+    }
+
+    /// Verdicts were given.
+    pub fn note_filtered(&self, filtered: &Filtered<'_>) {
+        let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for &(_, _, reason) in &filtered.rejected {
+            *counts.entry(reason).or_default() += 1;
+        }
+        counts.insert("pass", filtered.passed.len() as u64);
+        for (reason, count) in counts {
+            self.verdicts.get_or_create(&Reason { reason }).inc_by(count);
+        }
+        self.unknown.inc_by(u64::from(filtered.unknown));
+    }
+
+    /// A snapshot was used at `now`.
+    pub fn note_age(&self, snapshot: &ExtenderSnapshot, now: Timestamp) {
+        self.age.set((now - snapshot.at).as_secs_f64().max(0.0));
+    }
+}

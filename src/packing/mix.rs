@@ -1,0 +1,214 @@
+//! The typical mix of jobs, and how much of a node it cannot use.
+//!
+//! # Source
+//! Weng et al., "Beware of Fragmentation: Scheduling GPU-Sharing Workloads with Fragmentation Gradient
+//! Descent", USENIX ATC 2023: the fragmentation of a node is what a job drawn from the mix cannot use of its
+//! idle GPUs, on average.
+
+use super::{Part, Room};
+use std::cmp::Reverse;
+
+/// More classes than this make scoring slow without changing it.
+const CLASSES_MAX: usize = 32;
+/// The classes kept make up so many percent of the jobs.
+const COVERED_PERCENT: u64 = 95;
+
+/// Losses (see [`Mix::loss`]) that differ by less, in millionths of a GPU, are equal: other reasons decide.
+pub const LOSS_STEP: i64 = 5_000;
+
+/// Jobs of one class that are expected on one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Class {
+    /// What one of them asks of a node, at least one device.
+    pub part: Part,
+    /// Bit `i`: takes GPU model number `i`. All bits = any.
+    pub models: u64,
+    /// How often, relative to the others.
+    pub weight: u64,
+}
+
+/// What jobs are expected, most frequent class first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mix {
+    classes: Vec<Class>,
+}
+
+impl Mix {
+    /// The most frequent classes that together make up 95 % of all, at most 32.
+    pub fn new(counts: impl IntoIterator<Item = Class>) -> Self {
+        let mut classes: Vec<Class> =
+            counts.into_iter().filter(|class| class.weight > 0 && class.part.devices > 0).collect();
+        classes.sort_by_key(|&Class { part, models, weight }| (Reverse(weight), part, models));
+        let all: u64 = classes.iter().fold(0, |sum, class| sum.saturating_add(class.weight));
+        let mut covered: u64 = 0;
+        let enough = classes.iter().position(|class| {
+            covered = covered.saturating_add(class.weight);
+            u128::from(covered) * 100 >= u128::from(all) * u128::from(COVERED_PERCENT)
+        });
+        classes.truncate(enough.map_or(CLASSES_MAX, |last| (last + 1).min(CLASSES_MAX)));
+        Self { classes }
+    }
+
+    /// The classes, most frequent first.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    /// Thousandths of GPUs of a node that jobs of the mix cannot use, summed over the weights. `model`: the
+    /// node's own bit, all bits = unspecified.
+    pub fn fragmentation(&self, room: &Room, model: u64) -> u128 {
+        let of_class = |class: &Class| u128::from(class.weight) * useless(room, model, class);
+        self.classes.iter().map(of_class).sum()
+    }
+
+    /// How much placing the part, which must fit, adds to the node's fragmentation.
+    pub fn gradient(&self, room: &Room, model: u64, part: &Part) -> i128 {
+        self.fragmentation(&after(room, part), model) as i128
+            - self.fragmentation(room, model) as i128
+    }
+
+    /// What placing the part, which must fit, takes from the jobs to come beyond its own demand: millionths
+    /// of a GPU, the mean over the mix. Negative = it uses up what is of little use to others.
+    ///
+    /// Fragmentation notices that CPU or memory run short when not a single job fits any more, which is late.
+    /// So the mean is taken of two views: the GPUs that one job of a class could use now (fragmentation), and
+    /// those that jobs of that class alone could use up, CPU, memory and devices in proportion. On the nodes
+    /// and jobs of the paper that leaves fewer GPUs idle than fragmentation alone.
+    pub fn loss(&self, room: &Room, model: u64, part: &Part) -> i64 {
+        let weights: i128 = self.classes.iter().map(|class| i128::from(class.weight)).sum();
+        if weights == 0 {
+            return 0;
+        }
+        let stranded = |room: &Room| self.stranded(room, model) as i128;
+        let added = stranded(&after(room, part)) - stranded(room);
+        (added * 1000 / (2 * weights)) as i64
+    }
+
+    /// Fragmentation plus what jobs of each class alone would leave, summed over the weights.
+    fn stranded(&self, room: &Room, model: u64) -> u128 {
+        let of_class = |class: &Class| {
+            let left = u128::from(room.free_milli) - u128::from(filled(room, model, class));
+            u128::from(class.weight) * (useless(room, model, class) + left)
+        };
+        self.classes.iter().map(of_class).sum()
+    }
+}
+
+fn after(room: &Room, part: &Part) -> Room {
+    let mut after = room.clone();
+    after.take(part);
+    after
+}
+
+/// Thousandths of GPUs that jobs of the class can take in all; of CPU and memory, parts of jobs count.
+fn filled(room: &Room, model: u64, class: &Class) -> u64 {
+    let part = &class.part;
+    if class.models & model == 0 {
+        return 0;
+    }
+    let slots = if part.is_whole() {
+        room.whole
+    } else {
+        room.devices().iter().map(|&left| u32::from(left / part.milli.max(1))).sum()
+    };
+    let whole_jobs = u64::from(slots / part.devices) * 1000;
+    let bounded = |left: u32, each: u32| match each {
+        0 => u64::MAX,
+        _ if left == u32::MAX => u64::MAX,
+        each => u64::from(left) * 1000 / u64::from(each),
+    };
+    let cpu = bounded(room.cpu_milli, part.cpu_milli);
+    let memory = bounded(room.memory_mib, part.memory_mib);
+    whole_jobs.min(cpu).min(memory) * u64::from(part.demand_milli()) / 1000
+}
+
+fn useless(room: &Room, model: u64, class: &Class) -> u128 {
+    if class.models & model == 0 || !room.fits(&class.part) {
+        return u128::from(room.free_milli);
+    }
+    let too_little = |left: &&u16| **left < class.part.milli;
+    room.devices().iter().filter(too_little).map(|&left| u128::from(left)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Pool;
+    use proptest::prelude::*;
+
+    const ANY: u64 = u64::MAX;
+
+    fn part(devices: u32, milli: u16, cpu_milli: u32) -> Part {
+        Part { devices, milli, cpu_milli, memory_mib: 0 }
+    }
+
+    fn class(part: Part, weight: u64) -> Class {
+        Class { part, models: ANY, weight }
+    }
+
+    fn node(gpus: u32, cpu: u32) -> Room {
+        Room::empty_node(&Pool { cpu_milli: Some(cpu), ..Pool::new("p", gpus) }, true)
+    }
+
+    #[test]
+    fn rare_classes_are_left_out() {
+        let common = class(part(1, 1000, 0), 95);
+        let mix = Mix::new([class(part(8, 1000, 0), 5), common, class(part(0, 1000, 7), 900)]);
+        assert_eq!(mix.classes(), [common]);
+        assert_eq!(Mix::new((1..100).map(|cpu| class(part(1, 1000, cpu), 1))).classes().len(), 32);
+    }
+
+    /// By hand: of two devices 400 and 1000 are left. A job of 500 can use the 1000, one of 1000 too, one of
+    /// two whole devices nothing.
+    #[test]
+    fn fragmentation_is_what_a_job_of_the_mix_cannot_use() {
+        let mut room = node(2, 10_000);
+        room.take(&part(1, 600, 0));
+        let of = |part: Part| Mix::new([class(part, 1)]).fragmentation(&room, ANY);
+        assert_eq!(of(part(1, 500, 0)), 400);
+        assert_eq!(of(part(1, 300, 0)), 0);
+        assert_eq!(of(part(2, 1000, 0)), 1400);
+        assert_eq!(of(part(1, 300, 20_000)), 1400);
+        let other = Mix::new([Class { models: 2, ..class(part(1, 300, 0), 1) }]);
+        assert_eq!((other.fragmentation(&room, 1), other.fragmentation(&room, 2)), (1400, 0));
+    }
+
+    /// By hand: 4 GPUs and 40 CPUs, jobs of 1 GPU and 10 CPUs. A job with 20 CPUs leaves 3 GPUs and CPUs for
+    /// two jobs: a GPU is stranded, though each single job still fits. Half of the loss is that GPU.
+    #[test]
+    fn cpu_that_runs_short_is_seen_before_nothing_fits() {
+        let mix = Mix::new([class(part(1, 1000, 10_000), 1)]);
+        let room = node(4, 40_000);
+        assert_eq!(mix.gradient(&room, ANY, &part(1, 1000, 20_000)), 0);
+        assert_eq!(mix.loss(&room, ANY, &part(1, 1000, 20_000)), 500_000);
+        assert_eq!(mix.loss(&room, ANY, &part(1, 1000, 10_000)), 0);
+        assert_eq!(mix.loss(&node(4, 80_000), ANY, &part(1, 1000, 20_000)), 0);
+    }
+
+    #[test]
+    fn an_empty_mix_has_no_preference() {
+        assert_eq!(Mix::default().loss(&node(4, 1), ANY, &part(1, 500, 0)), 0);
+    }
+
+    proptest! {
+        /// What is filled is never more than is there, and never less than equal jobs placed one by one.
+        #[test]
+        fn filling_is_bounded(
+            taken in prop::collection::vec((1u32..3, 1u16..=1000, 0u32..20_000), 0..6),
+            (devices, milli, cpu) in (1u32..5, 1u16..=1000, 0u32..20_000),
+        ) {
+            let mut room = node(4, 64_000);
+            for (devices, milli, cpu) in taken {
+                let part = part(devices, milli, cpu);
+                if room.fits(&part) {
+                    room.take(&part);
+                }
+            }
+            let class = class(part(devices, milli, cpu), 1);
+            let filled = filled(&room, ANY, &class);
+            let placed = room.count_fitting(&class.part) * class.part.demand_milli();
+            prop_assert!(filled <= u64::from(room.free_milli));
+            prop_assert!(filled >= u64::from(placed), "{filled} < {placed}");
+        }
+    }
+}
