@@ -14,7 +14,7 @@ async fn is_told_and_others_go_on(annotations: serde_json::Value) {
     stage.annotate("bad", annotations).await;
     stage.pool("good", Mode::Active).await;
     stage.pool("bad", Mode::Active).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("the bad one is told", 15, || async {
         let valid = stage.condition("bad", "SettingsValid").await;
         valid == Some(("False".to_owned(), "BadAnnotation".to_owned()))
@@ -61,7 +61,7 @@ async fn a_pool_whose_limits_contradict_the_group_is_told_and_stays_as_it_is() {
     let mut spec = GpuPoolSpec { mode: Mode::Active, ..GpuPoolSpec::defaults() };
     spec.limits.min_replicas = Some(4);
     stage.pool_with("a100", spec).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("it is told", 15, || async {
         let valid = stage.condition("a100", "SettingsValid").await;
         valid == Some(("False".to_owned(), "BadSetting".to_owned()))

@@ -76,7 +76,7 @@ async fn waiting_pods_are_hidden_from_it_so_that_nothing_is_bought_twice() {
     let stage = Stage::start(beside(AutoscalerSettings::default())).await;
     stage.deployment("a100", (0, 9)).await;
     stage.fast_pool("a100", Mode::Active, auto()).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("it is seen", 10, || async {
         seen(&stage).await == Some(("True".to_owned(), "Running".to_owned()))
     })
@@ -106,7 +106,7 @@ async fn where_pods_may_not_be_hidden_it_buys_again_and_the_pool_says_so() {
     stage.deployment("a100", (0, 9)).await;
     stage.fast_pool("a100", Mode::Active, auto()).await;
     let actuation = ActuationSettings { delay_pods: false, ..ActuationSettings::default() };
-    let controller = stage.controller(Told { actuation, ..Told::default() }).await;
+    let controller = stage.controller(Told { actuation, ..Told::default() });
     until("it is seen", 10, || async { seen(&stage).await.is_some_and(|(is, _)| is == "True") })
         .await;
     stage.pods(3, None).await;
@@ -129,7 +129,7 @@ async fn a_floor_makes_it_buy_and_goes_when_the_controller_does() {
     let stage = Stage::start(beside(flags)).await;
     stage.deployment("a100", (0, 2)).await;
     stage.fast_pool("a100", Mode::Active, Actuation { backend: Backend::Floor, ..auto() }).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("it is seen", 10, || async { seen(&stage).await.is_some_and(|(is, _)| is == "True") })
         .await;
     stage.pods(3, None).await;
@@ -163,7 +163,7 @@ async fn idle_nodes_are_held_until_the_hold_ends_and_then_removed() {
     let stage = Stage::start(beside(flags)).await;
     stage.deployment("a100", (0, 9)).await;
     stage.fast_pool("a100", Mode::Active, auto()).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("the pool is known", 10, || async { stage.status("a100").await.is_some() }).await;
     stage.pods(3, None).await;
     until("new nodes are held", 15, || async { held(&stage).await == 3 }).await;
@@ -189,7 +189,7 @@ async fn a_status_of_yesterday_counts_as_no_autoscaler() {
     stage.pool("a100", Mode::Active).await;
     let yesterday = stage.clock.now() - Millis::from_hours(24);
     status_map(yesterday, &[], false).carry_out(&stage.client).await.unwrap();
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("it is called stale", 10, || async {
         seen(&stage).await == Some(("False".to_owned(), "Stale".to_owned()))
     })

@@ -22,7 +22,7 @@ async fn a_gpu_deployment_of_cluster_autoscaler_gets_a_pool_in_shadow_that_goes_
         .retain(|name, _| !name.contains("gpu-"));
     web["spec"]["template"]["metadata"]["labels"] = json!({ "pool": "web" });
     create(&stage.client, &objects::deployments(), &stage.namespace, web).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("the pool is there", 15, || async {
         stage.pools().get_opt("gpus").await.unwrap().is_some()
     })
@@ -50,7 +50,7 @@ async fn a_gpu_deployment_of_cluster_autoscaler_gets_a_pool_in_shadow_that_goes_
 async fn without_discovery_no_pool_is_made() {
     let stage = Stage::start(Setup::default()).await;
     stage.deployment("gpus", (0, 5)).await;
-    let controller = stage.controller(Told { discovery: false, ..Told::default() }).await;
+    let controller = stage.controller(Told { discovery: false, ..Told::default() });
     until("it is ready", 15, || async { controller.get("/readyz").await.0 == 200 }).await;
     stays("no pool", 2, || async { stage.pools().get_opt("gpus").await.unwrap().is_none() }).await;
     controller.stop().await;
@@ -66,7 +66,7 @@ async fn without_our_definition_it_looks_on_and_works_once_that_is_there() {
     let definitions: Api<DynamicObject> = Api::all_with(stage.client.clone(), &crds::definitions());
     definitions.delete("gpupools.prewarm.dev", &DeleteParams::default()).await.unwrap();
     stage.deployment("gpus", (0, 5)).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("it is ready", 15, || async { controller.get("/readyz").await.0 == 200 }).await;
     until("it decides in shadow", 15, || async {
         let (_, metrics) = controller.get("/metrics").await;

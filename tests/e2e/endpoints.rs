@@ -34,7 +34,7 @@ async fn health_metrics_decisions_and_a_log_that_is_decided_again_the_same() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("logs");
     let told = Told { decision_log: Some(folder.clone()), ..Told::default() };
-    let controller = stage.controller(told).await;
+    let controller = stage.controller(told);
     until("it is ready", 15, || async { controller.get("/readyz").await.0 == 200 }).await;
     assert_eq!(controller.get("/livez").await, (200, "ok\n".to_owned()));
     stage.pod("train", 8, None).await;

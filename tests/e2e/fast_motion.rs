@@ -108,7 +108,7 @@ async fn live(rows: &[Row]) -> Figures {
     let actuation = Actuation { backend: Backend::Replicas, scale_down: ScaleDownBy::Prewarm };
     let spec = GpuPoolSpec { mode: Mode::Active, actuation, ..GpuPoolSpec::defaults() };
     stage.pool_with("a100", spec).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("the pool is known", 10, || async { stage.status("a100").await.is_some() }).await;
     let begin = stage.clock.now();
     for (number, &(submit, seconds, gpus)) in rows.iter().enumerate() {

@@ -23,7 +23,7 @@ async fn a_storm_of_conflicts_delays_and_does_not_double() {
     }
     let stage = one_pool(Setup::default()).await;
     stage.faults().refuse_every(2, 409, &["machinedeployments"]);
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     for number in 0..4 {
         stage.pod(&format!("train-{number}"), 8, None).await;
     }
@@ -39,7 +39,7 @@ async fn cut_watches_forgotten_history_and_a_pause_of_the_api_lose_nothing() {
         return;
     }
     let stage = one_pool(Setup::default()).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("the pool is known", 10, || async { stage.status("a100").await.is_some() }).await;
     stage.faults().compact();
     stage.faults().cut_watches();
@@ -59,7 +59,7 @@ async fn cut_watches_forgotten_history_and_a_pause_of_the_api_lose_nothing() {
 async fn a_machine_that_cannot_be_made_is_said_and_its_pod_is_not_forgotten() {
     let stage = one_pool(Setup::default()).await;
     stage.fleet.next_machines_fail([Fault::CreationFails]);
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     stage.pod("train", 8, None).await;
     until("the pool pauses after the refusal", 30, || async {
         let limited = stage.condition("a100", "Limited").await;
@@ -74,9 +74,9 @@ async fn a_machine_that_cannot_be_made_is_said_and_its_pod_is_not_forgotten() {
 async fn two_replicas_never_both_act_and_the_second_takes_over_within_fifteen_seconds() {
     let stage = one_pool(Setup::default()).await;
     let told = |name: &str| Told { identity: name.to_owned(), elect: true, ..Told::default() };
-    let first = stage.controller(told("first")).await;
+    let first = stage.controller(told("first"));
     until("the first leads", 20, || async { stage.status("a100").await.is_some() }).await;
-    let second = stage.controller(told("second")).await;
+    let second = stage.controller(told("second"));
     first.kill();
     let killed = std::time::Instant::now();
     stage.pod("train", 8, None).await;
@@ -97,7 +97,7 @@ async fn an_api_that_takes_five_seconds_for_everything_is_slow_and_nothing_else(
     stage.deployment("a100", (0, 9)).await;
     // With lead times of seconds, nodes that take a minute would be late and replaced.
     stage.fast_pool("a100", Mode::Active, Actuation::default()).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("the pool is known", 10, || async { stage.status("a100").await.is_some() }).await;
     stage.pods(3, None).await;
     stage.faults().delay(Duration::from_secs(5));
@@ -118,7 +118,7 @@ async fn a_storm_of_too_many_requests_delays_and_does_not_double() {
         return;
     }
     let stage = one_pool(Setup::default()).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("the pool is known", 10, || async { stage.status("a100").await.is_some() }).await;
     stage.pods(3, None).await;
     for _ in 0..5 {
@@ -142,7 +142,7 @@ async fn after_two_minutes_without_an_api_it_goes_on_where_it_was() {
     let stage = Stage::start(Setup::fast(20.0)).await;
     stage.deployment("a100", (0, 9)).await;
     stage.fast_pool("a100", Mode::Active, Actuation::default()).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("the pool is known", 10, || async { stage.status("a100").await.is_some() }).await;
     stage.pods(2, None).await;
     until("two nodes are asked for", 10, || async { stage.replicas("a100").await == 2 }).await;
@@ -175,7 +175,7 @@ async fn a_write_whose_answer_is_lost_is_not_repeated() {
         lost += u32::from(is_raise);
         if is_raise && lost <= 2 { Verdict::BreakAfter } else { Verdict::Allow }
     });
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     stage.pods(2, None).await;
     until("both run", 40, || async { stage.running(2).await == 2 }).await;
     stays("and no more", 3, || async { stage.replicas("a100").await == 2 }).await;

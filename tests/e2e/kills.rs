@@ -46,7 +46,7 @@ async fn survives(last: usize) -> bool {
     let actuation = Actuation { backend: Backend::Replicas, scale_down: ScaleDownBy::Prewarm };
     stage.fast_pool("a100", Mode::Active, actuation).await;
     let victim = kill_after(&stage, last);
-    let first = stage.controller_as("first", Told::default()).await;
+    let first = stage.controller_as("first", Told::default());
     for pod in ["train-0", "train-1"] {
         stage.pod(pod, 8, Some(600.0)).await;
     }
@@ -63,7 +63,7 @@ async fn survives(last: usize) -> bool {
     .await;
     let died = is_dead();
     first.kill();
-    let second = stage.controller_as("second", Told::default()).await;
+    let second = stage.controller_as("second", Told::default());
     let written = victim.lock().unwrap().written.clone();
     let begun = std::time::Instant::now();
     while !is_over().await {

@@ -3,7 +3,14 @@
 //!
 //! Without `KUBECONFIG` the embedded API is used; with it, that cluster (see `stage`).
 #![cfg(all(feature = "live", feature = "embedded"))]
-#![allow(clippy::disallowed_methods, reason = "tests read the environment and the clock")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::default_trait_access,
+    reason = "tests read the environment and the clock, stop where they cannot go on, and show what they measured"
+)]
 
 mod annotations;
 mod autoscaler;

@@ -24,8 +24,7 @@ async fn shadow_and_advise_change_nothing_but_status_and_events() {
     stage.pool("shadow", Mode::Shadow).await;
     stage.pool("advise", Mode::Advise).await;
     let before = foreign_writes(&stage, "controller").len();
-    let controller =
-        stage.controller_as("controller", Told { elect: true, ..Told::default() }).await;
+    let controller = stage.controller_as("controller", Told { elect: true, ..Told::default() });
     for number in 0..6 {
         stage.pod(&format!("train-{number}"), 8, None).await;
     }
@@ -54,7 +53,7 @@ async fn three_held_nodes() -> (Stage, Controller) {
     let stage = Stage::start(Setup { times, ..Setup::default() }).await;
     stage.deployment("a100", (0, 5)).await;
     stage.pool("a100", Mode::Active).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     stage.pods(3, None).await;
     until("three nodes are held", 20, || async { held(&stage).await == 3 }).await;
     (stage, controller)
@@ -101,7 +100,7 @@ async fn a_switch_that_was_turned_before_the_start_is_obeyed_from_the_first_look
     stage.pool("a100", Mode::Active).await;
     stage.switch("no such mode").await;
     stage.pods(2, None).await;
-    let controller = stage.controller_as("controller", Told::default()).await;
+    let controller = stage.controller_as("controller", Told::default());
     until("the pool says so", 15, || async {
         let acting = stage.condition("a100", "Actuating").await;
         acting.is_some_and(|(_, reason)| reason == "Shadow")
@@ -121,7 +120,7 @@ async fn a_dry_run_tells_what_it_would_write_and_writes_none_of_it() {
     stage.deployment("a100", (0, 5)).await;
     stage.pool("a100", Mode::Active).await;
     let actuation = ActuationSettings { switch: Position::DryRun, ..ActuationSettings::default() };
-    let controller = stage.controller_as("controller", Told { actuation, ..Told::default() }).await;
+    let controller = stage.controller_as("controller", Told { actuation, ..Told::default() });
     stage.pods(2, None).await;
     until("it tells", 15, || async {
         let (_, metrics) = controller.get("/metrics").await;

@@ -20,7 +20,7 @@ async fn after_a_kill(denied: &[Denied]) -> Stage {
     let stage = Stage::start(setup).await;
     stage.deployment("a100", (0, 5)).await;
     stage.pool("a100", Mode::Active).await;
-    let controller = stage.controller_as("controller", Told::default()).await;
+    let controller = stage.controller_as("controller", Told::default());
     stage.pods(3, None).await;
     until("three nodes are held", 20, || async { held(&stage).await == 3 }).await;
     controller.kill();

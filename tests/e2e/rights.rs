@@ -18,7 +18,7 @@ async fn without_patch_on_scale_the_condition_names_it_and_the_right_given_heals
         return;
     }
     let stage = without("patch", "machinedeployments/scale").await;
-    let controller = stage.controller_as("controller", Told::default()).await;
+    let controller = stage.controller_as("controller", Told::default());
     stage.pod("train", 8, None).await;
     until("the condition names it", 15, || async {
         let status = stage.status("a100").await.unwrap_or_default();
@@ -39,7 +39,7 @@ async fn without_patch_on_scale_the_condition_names_it_and_the_right_given_heals
 async fn unready_text(verb: &str, resource: &str, streaming: bool) -> String {
     let stage = without(verb, resource).await;
     stage.faults().streaming_lists(streaming);
-    let controller = stage.controller_as("controller", Told::default()).await;
+    let controller = stage.controller_as("controller", Told::default());
     until("it says so", 15, || async {
         let (code, text) = controller.get("/readyz").await;
         code == 503 && text.contains("403")

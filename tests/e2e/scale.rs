@@ -121,7 +121,7 @@ async fn load(stage: &Stage, others: &str, process: &Process) {
     let pods: kube::Api<kube::api::DynamicObject> =
         kube::Api::namespaced_with(stage.client.clone(), others, &objects::pods());
     let mut changes = 0_u32;
-    while begun.elapsed() < Duration::from_secs(60) {
+    while begun.elapsed() < Duration::from_mins(1) {
         let number = changes as usize * 31 % PODS;
         let body = json!({ "metadata": { "labels": { "change": changes.to_string() } } });
         let params = kube::api::PatchParams::default();

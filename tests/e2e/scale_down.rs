@@ -24,7 +24,7 @@ async fn an_idle_node_is_cordoned_marked_and_removed_in_this_order() {
     let stage = Stage::start(Setup::fast(60.0).with_users(&["controller"])).await;
     stage.deployment("a100", (0, 5)).await;
     stage.fast_pool("a100", Mode::Active, BY_US).await;
-    let controller = stage.controller_as("controller", Told::default()).await;
+    let controller = stage.controller_as("controller", Told::default());
     stage.pods(2, Some(120.0)).await;
     until("both nodes are asked for", 10, || async { stage.replicas("a100").await == 2 }).await;
     until("and go when idle", 90, || async {
@@ -61,7 +61,7 @@ async fn a_pod_that_comes_between_cordon_and_removal_gets_the_node_back() {
             Verdict::Allow
         }
     });
-    let controller = stage.controller_as("controller", Told::default()).await;
+    let controller = stage.controller_as("controller", Told::default());
     stage.pods(1, Some(120.0)).await;
     let is_cordoned = || async {
         let nodes = stage.nodes().await;
@@ -86,7 +86,7 @@ async fn where_nobody_removes_nodes_the_pool_says_so() {
     stage.deployment("a100", (0, 5)).await;
     let by_autoscaler = Actuation { scale_down: ScaleDownBy::ClusterAutoscaler, ..BY_US };
     stage.fast_pool("a100", Mode::Active, by_autoscaler).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     stage.pods(1, Some(120.0)).await;
     until("the pool says so", 90, || async {
         let acting = stage.condition("a100", "Actuating").await;
@@ -107,7 +107,7 @@ async fn a_node_with_a_pod_of_others_without_gpus_is_not_removed() {
     let stage = Stage::start(Setup::fast(60.0)).await;
     stage.deployment("a100", (0, 5)).await;
     stage.fast_pool("a100", Mode::Active, BY_US).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     stage.pods(2, Some(300.0)).await;
     until("both run", 20, || async { stage.running(2).await == 2 }).await;
     let mut pod = jobs::gpu_pod(&stage.namespace, "web", 8, None);

@@ -13,7 +13,7 @@ async fn a_waiting_pod_gets_its_node_within_a_second_of_asking_and_only_one() {
     let stage = Stage::start(Setup::default()).await;
     stage.deployment("a100", (0, 5)).await;
     stage.pool("a100", Mode::Active).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     until("the pool is known", 10, || async { stage.status("a100").await.is_some() }).await;
     stage.pod("train", 8, None).await;
     let asked = std::time::Instant::now();
@@ -33,7 +33,7 @@ async fn nine_pods_share_two_pools_when_the_first_is_full() {
     stage.deployment("b", (0, 5)).await;
     stage.pool("a", Mode::Active).await;
     stage.pool("b", Mode::Active).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     for number in 0..9 {
         stage.pod(&format!("train-{number}"), 8, None).await;
     }
@@ -57,7 +57,7 @@ async fn nothing_is_bought_twice_while_nodes_warm_up() {
     let stage = Stage::start(Setup { times, ..Setup::default() }).await;
     stage.deployment("a100", (0, 9)).await;
     stage.pool("a100", Mode::Active).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     for number in 0..3 {
         stage.pod(&format!("train-{number}"), 8, None).await;
     }
@@ -76,7 +76,7 @@ async fn nodes_without_the_accelerator_label_are_counted_by_their_gpus() {
     let stage = Stage::start(setup).await;
     stage.deployment("a100", (0, 9)).await;
     stage.pool("a100", Mode::Active).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     // Two halves of one node: the first four GPUs come earlier.
     stage.pod("first", 4, None).await;
     stage.pod("second", 4, None).await;
@@ -102,14 +102,13 @@ async fn paused_rolling_out_and_topology_owned_deployments_are_left_alone_and_sa
     deployments.patch("owned", &params, &kube::api::Patch::Merge(labels)).await.unwrap();
     stage.pool("paused", Mode::Active).await;
     stage.pool("owned", Mode::Active).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     stage.pod("train", 8, None).await;
     stage.pod("train-2", 8, None).await;
     until("the conditions say why", 10, || async {
         let paused = stage.condition("paused", "Actuating").await;
         let owned = stage.condition("owned", "Actuating").await;
-        let words =
-            [paused, owned].map(|condition| condition.map(|(status, reason)| (status, reason)));
+        let words = [paused, owned];
         words[0].as_ref().is_some_and(|(status, reason)| status == "False" && reason == "Paused")
             || words[1].as_ref().is_some_and(|(_, reason)| reason == "TopologyOwned")
     })

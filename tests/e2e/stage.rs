@@ -154,7 +154,7 @@ pub(crate) fn needs_embedded(test: &str) -> bool {
     !on_real_cluster()
 }
 
-pub(crate) async fn config_for(url: &str, token: Option<&str>) -> Config {
+pub(crate) fn config_for(url: &str, token: Option<&str>) -> Config {
     let mut config = Config::new(url.parse::<Uri>().unwrap());
     config.auth_info.token = token.map(|token| token.to_owned().into());
     client::tune(&mut config);
@@ -180,7 +180,7 @@ impl Stage {
             // With users, the stage and its fleet are `fleet`.
             let fleet = setup.tokens.iter().find(|(_, user)| *user == "fleet");
             let token = fleet.map(|(token, _)| token.as_str());
-            let config = config_for(&api.url(), token).await;
+            let config = config_for(&api.url(), token);
             (Some(api), config)
         };
         let client = Client::try_from(config.clone()).unwrap();
@@ -217,18 +217,18 @@ impl Stage {
     }
 
     /// Starts a controller with the rights of the stage's own client.
-    pub(crate) async fn controller(&self, told: Told) -> Controller {
-        self.controller_with(self.config.clone(), told).await
+    pub(crate) fn controller(&self, told: Told) -> Controller {
+        self.controller_with(self.config.clone(), told)
     }
 
     /// Starts a controller as that user.
-    pub(crate) async fn controller_as(&self, user: &str, told: Told) -> Controller {
+    pub(crate) fn controller_as(&self, user: &str, told: Told) -> Controller {
         let url = self.api.as_ref().unwrap().url();
-        let config = config_for(&url, Some(&format!("{user}-token"))).await;
-        self.controller_with(config, told).await
+        let config = config_for(&url, Some(&format!("{user}-token")));
+        self.controller_with(config, told)
     }
 
-    pub(crate) async fn controller_with(&self, config: Config, told: Told) -> Controller {
+    pub(crate) fn controller_with(&self, config: Config, told: Told) -> Controller {
         let runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -22,7 +22,7 @@ async fn replaced_once(faults: &[Fault]) {
         return;
     }
     let stage = with_faults(120.0, faults).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     stage.pod("train", 8, None).await;
     until("a second Machine is made", 60, || async { stage.fleet.machines_made() == 2 }).await;
     until("the pod runs", 30, || async { stage.phase("train").await == "Running" }).await;
@@ -53,7 +53,7 @@ async fn refused_machines_are_asked_for_again_with_pauses_that_the_pool_tells() 
         return;
     }
     let stage = with_faults(120.0, &[Fault::CreationFails; 40]).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     stage.pod("train", 8, None).await;
     until("a first Machine has failed and the pool tells of the pause", 30, || async {
         stage.condition("a100", "Limited").await.is_some_and(|(status, _)| status == "True")
@@ -74,7 +74,7 @@ async fn a_burst_during_warm_up_buys_for_the_new_pods_only() {
         return;
     }
     let stage = with_faults(60.0, &[]).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     stage.pods(2, None).await;
     until("the first two nodes have registered", 15, || async { stage.nodes().await.len() == 2 })
         .await;
@@ -97,7 +97,7 @@ async fn a_stuck_node_is_told() {
         return;
     }
     let stage = with_faults(120.0, &[Fault::DriverStuck]).await;
-    let controller = stage.controller(Told::default()).await;
+    let controller = stage.controller(Told::default());
     stage.pod("train", 8, None).await;
     until("metrics count it", 60, || async {
         let (_, metrics) = controller.get("/metrics").await;
