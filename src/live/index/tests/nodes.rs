@@ -78,14 +78,14 @@ fn a_node_is_idle_since_its_last_job_was_seen_gone() {
         uid: "uid-of-p".into(),
     });
     assert_eq!(idle(&mut index, 410), Some(secs(410)));
-    // Neither a pod without GPUs nor a placeholder is a job.
+    // Neither a pod without GPUs nor a placeholder is a job; but a node with somebody's pod is not idle.
     index.apply(bound(pod("web", 411, 0), "n1", 411).into());
     let mut placeholder = bound(pod("hold", 411, 8), "n1", 411);
     placeholder.priority = -1000;
     index.apply(placeholder.into());
     let told = look(&mut index, 420);
     let node = &told.snapshot.pools[0].nodes[0];
-    assert_eq!((node.idle_since, node.free.gpus), (Some(secs(410)), 8));
+    assert_eq!((node.idle_since, node.free.gpus), (None, 8));
     assert_eq!(told.snapshot.pools[0].running_milli, 0);
 }
 
