@@ -96,7 +96,10 @@ fn wrong_arguments_are_refused_with_what_to_do() {
     refused(&["simulate", "--trace", trace, "--provisioning", "5 parsecs"], &["300s, 5m or 1h30m"]);
     refused(&["simulate", "--trace", trace, "--pool", "a100"], &["NAME=GPUS[:MODEL]"]);
     refused(&["simulate", "--trace", trace, "--score-from", "99h"], &["nothing would be scored"]);
-    refused(&["simulate", "--trace", trace, "--placement", "worst"], &["best-fit, spread, fgd or prewarm"]);
+    refused(
+        &["simulate", "--trace", trace, "--placement", "worst"],
+        &["best-fit, spread, fgd or prewarm"],
+    );
     let limits = ["--min-nodes", "3", "--max-nodes", "2"];
     refused(&[&["simulate", "--trace", trace], &limits[..]].concat(), &["`default`", "3", "2"]);
     let pools = ["--pool", "a=8", "--pool", "a=4"];
