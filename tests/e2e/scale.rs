@@ -30,7 +30,11 @@ fn node(number: usize) -> Value {
             "kubernetes.io/hostname": format!("node-{number:05}"), "topology.kubernetes.io/zone": "a",
             "node.kubernetes.io/instance-type": "large", "kubernetes.io/arch": "amd64",
         } },
-        "spec": { "providerID": format!("fleet:////node-{number:05}") },
+        // Only for what runs there already.
+        "spec": {
+            "providerID": format!("fleet:////node-{number:05}"),
+            "taints": [{ "key": "load", "effect": "NoSchedule" }],
+        },
         "status": { "capacity": amounts, "allocatable": amounts, "conditions": [
             { "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "",
               "lastTransitionTime": "2026-01-01T00:00:00Z", "lastHeartbeatTime": "2026-01-01T00:00:00Z" },
