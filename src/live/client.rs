@@ -48,16 +48,16 @@ pub struct Clients {
     pub is_one: bool,
 }
 
-/// Why there is no client.
+/// Why there is no client. The causes are told in the text and not again as `source`: they tell theirs.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// A named kubeconfig cannot be used.
-    #[error("kubeconfig {}: {source}; check the path and its current-context", path.display())]
+    #[error("kubeconfig {}: {cause}; check the path and its current-context", path.display())]
     Kubeconfig {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: Box<KubeconfigError>,
+        cause: Box<KubeconfigError>,
     },
     /// Nothing is named and nothing is found.
     #[error(
@@ -65,12 +65,12 @@ pub enum AccessError {
     )]
     Nowhere(Box<kube::config::InferConfigError>),
     /// The settings are there, but no client can be made of them.
-    #[error("the client of the {cluster} cluster cannot be made: {source}")]
+    #[error("the client of the {cluster} cluster cannot be made: {cause}")]
     Client {
         /// `workload` or `management`.
         cluster: &'static str,
         /// Why.
-        source: Box<kube::Error>,
+        cause: Box<kube::Error>,
     },
 }
 
@@ -87,9 +87,9 @@ pub async fn connect(access: &Access) -> Result<Clients, AccessError> {
 async fn config(path: Option<&Path>) -> Result<Config, AccessError> {
     let mut config = match path {
         None => Config::infer().await.map_err(|error| AccessError::Nowhere(Box::new(error)))?,
-        Some(path) => from_file(path).await.map_err(|source| AccessError::Kubeconfig {
+        Some(path) => from_file(path).await.map_err(|cause| AccessError::Kubeconfig {
             path: path.to_owned(),
-            source: Box::new(source),
+            cause: Box::new(cause),
         })?,
     };
     tune(&mut config);
@@ -114,7 +114,7 @@ pub fn tune(config: &mut Config) {
 
 fn client(cluster: &'static str, config: Config) -> Result<Client, AccessError> {
     Client::try_from(config)
-        .map_err(|source| AccessError::Client { cluster, source: Box::new(source) })
+        .map_err(|cause| AccessError::Client { cluster, cause: Box::new(cause) })
 }
 
 /// Where Cluster API is: the group's preferred version.

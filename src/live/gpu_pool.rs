@@ -298,7 +298,7 @@ pub struct GpuPoolStatus {
     /// The generation of `spec` this is about.
     #[serde(default)]
     pub observed_generation: i64,
-    /// `TargetFound`, `Ready`, `Actuating`, `Limited`, `Trusted`.
+    /// `TargetFound`, `SettingsValid`, `Actuating`, `Limited`, `NodesOnTime`, `Trusted`, `AutoscalerSeen`.
     #[serde(default)]
     pub conditions: Vec<PoolCondition>,
     /// Nodes asked for (`spec.replicas` of the target).

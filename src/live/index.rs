@@ -16,6 +16,7 @@ mod hardware;
 mod members;
 mod odd;
 mod parts;
+mod places;
 mod pods;
 mod pools;
 mod schedule;
@@ -52,6 +53,7 @@ use fleet::{Around, Fleet};
 use hardware::{Hardware, Shown};
 use members::Members;
 use parts::{learn, pool_look, running_milli, strangers};
+use places::Places;
 use pods::Pods;
 use pools::plans;
 use shapes::{Owners, Shapes};
@@ -297,6 +299,7 @@ impl Index {
             generation: self.generation,
             expendable_below: self.settings.expendable_below,
             nodes: &self.nodes,
+            places: Places::new(&plans, &self.nodes, &self.gpu_nodes),
         };
         desk.place(&mut self.pods, &mut self.numbers);
         desk.log(&mut self.pods, &mut self.numbers, &mut told);

@@ -37,6 +37,10 @@ use tokio_util::sync::CancellationToken;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
+/// Stages on a real cluster that are up. The last one takes the definitions away that this process brought.
+static LIVING: tokio::sync::Mutex<(u32, Vec<String>)> =
+    tokio::sync::Mutex::const_new((0, Vec::new()));
+
 /// How a stage is set up.
 #[derive(Clone)]
 pub(crate) struct Setup {
@@ -105,7 +109,6 @@ pub(crate) struct Stage {
     pub(crate) own: String,
     pub(crate) clock: Clock,
     pub(crate) fleet: Fleet,
-    installed: Vec<String>,
 }
 
 /// A controller at work.
@@ -196,7 +199,14 @@ impl Stage {
             )
             .await;
         }
-        let installed = install(&client).await;
+        if real {
+            let mut living = LIVING.lock().await;
+            living.0 += 1;
+            let installed = install(&client).await;
+            living.1.extend(installed);
+        } else {
+            install(&client).await;
+        }
         let settings = FleetSettings {
             namespaces: vec![name.clone()],
             times: BTreeMap::new(),
@@ -208,7 +218,7 @@ impl Stage {
             step: setup.step,
         };
         let fleet = Fleet::start(client.clone(), settings).await.unwrap();
-        Self { api, client, config, namespace: name, own, clock, fleet, installed }
+        Self { api, client, config, namespace: name, own, clock, fleet }
     }
 
     /// Faults of the embedded API.
@@ -369,27 +379,48 @@ impl Stage {
     /// Removes everything the stage made.
     pub(crate) async fn end(self) {
         self.fleet.stop().await;
-        if self.api.is_none() {
-            let client = &self.client;
-            let key = format!("{}/", self.namespace);
-            let nodes: Api<DynamicObject> = Api::all_with(client.clone(), &objects::nodes());
-            for node in nodes.list(&ListParams::default()).await.unwrap() {
-                let machine = objects::annotation(&node, "fleet.prewarm.dev/machine");
-                if machine.is_some_and(|machine| machine.starts_with(&key)) {
-                    nodes.delete(objects::name(&node), &DeleteParams::default()).await.ok();
-                }
-            }
-            let namespaces: Api<DynamicObject> =
-                Api::all_with(client.clone(), &core("Namespace", "namespaces"));
-            for namespace in [&self.namespace, &self.own] {
-                namespaces.delete(namespace, &DeleteParams::default()).await.ok();
-            }
-            // Definitions stay while other tests of this run may need them; the last of the suite removes them.
-            let _ = &self.installed;
-        } else if let Some(api) = self.api {
-            api.shutdown().await.ok();
+        match self.api {
+            Some(api) => api.shutdown().await.unwrap(),
+            None => clean_up(&self.client, &self.namespace, &self.own).await,
         }
     }
+}
+
+/// Nodes, namespaces with all that is in them, and with the last stage the definitions.
+async fn clean_up(client: &Client, namespace: &str, own: &str) {
+    let key = format!("{namespace}/");
+    let nodes: Api<DynamicObject> = Api::all_with(client.clone(), &objects::nodes());
+    for node in nodes.list(&ListParams::default()).await.unwrap() {
+        let machine = objects::annotation(&node, "fleet.prewarm.dev/machine");
+        if machine.is_some_and(|machine| machine.starts_with(&key)) {
+            gone(&nodes, objects::name(&node)).await;
+        }
+    }
+    // No kubelet would confirm that they ended.
+    let pods: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &objects::pods());
+    let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+    pods.delete_collection(&at_once, &ListParams::default()).await.unwrap();
+    let namespaces: Api<DynamicObject> =
+        Api::all_with(client.clone(), &core("Namespace", "namespaces"));
+    for namespace in [namespace, own] {
+        gone(&namespaces, namespace).await;
+    }
+    let mut living = LIVING.lock().await;
+    living.0 -= 1;
+    if living.0 == 0 {
+        let definitions: Api<DynamicObject> = Api::all_with(client.clone(), &crds::definitions());
+        for name in std::mem::take(&mut living.1) {
+            gone(&definitions, &name).await;
+        }
+    }
+}
+
+/// Deletes it and waits until it is gone.
+async fn gone(api: &Api<DynamicObject>, name: &str) {
+    api.delete(name, &DeleteParams::default()).await.ok();
+    until(&format!("{name} is gone"), 60, || async { api.get_opt(name).await.unwrap().is_none() })
+        .await;
 }
 
 impl Controller {

@@ -1,12 +1,14 @@
 //! What pods ask of pools: waiting and held-back units, and what came and went since the last look.
 //!
-//! A pod is demand from the moment it is there, before the scheduler has said anything of it. One that is
+//! A pod is demand from the moment it is there, before the scheduler has said anything of it; only where it
+//! could also find its place on GPU nodes that no pool scales, the scheduler is waited for. One that is
 //! nominated has its place, which is being cleared: no node is needed. One that is held back by a gate
 //! (Kueue and others) may or may not be admitted soon: it is told as queued, at evens.
 
 use super::{
     findings::{Findings, Note},
-    fit::fit,
+    fit::{fit, shape_on},
+    places::{Place, Places},
     pods::{Job, Pods, Tracked, ended},
     pools::Plan,
     shapes::{Owners, Shapes},
@@ -20,7 +22,7 @@ use crate::{
     },
     model::{
         Arrival, Finish, PoolSnapshot, Queued, ShapeId, Waiting,
-        object::{Node, Pod},
+        object::{Node, Pod, Unscheduled},
     },
     readiness::is_gpu_resource,
     time::Timestamp,
@@ -44,6 +46,7 @@ pub(super) struct Desk<'a> {
     pub(super) generation: u64,
     pub(super) expendable_below: i32,
     pub(super) nodes: &'a Store<Node>,
+    pub(super) places: Places<'a>,
 }
 
 /// Numbers that are given out.
@@ -94,6 +97,7 @@ impl Desk<'_> {
 
     /// Tells pools what came and went.
     pub(super) fn log(&self, pods: &mut Pods, numbers: &mut Numbers, told: &mut [PoolSnapshot]) {
+        self.move_away(pods, told);
         let mut gone = std::mem::take(&mut pods.gone);
         let mut fresh: Vec<&mut Tracked> =
             pods.tracked.values_mut().chain(&mut gone).filter(|one| self.is_new_job(one)).collect();
@@ -115,18 +119,62 @@ impl Desk<'_> {
         }
     }
 
+    /// Who found a place with nodes of another pool or of none ends here without having run.
+    fn move_away(&self, pods: &mut Pods, told: &mut [PoolSnapshot]) {
+        for tracked in pods.tracked.values_mut().filter(|tracked| !tracked.is_told) {
+            let (Some(job), Some(node)) = (&tracked.job, &tracked.pod.node) else { continue };
+            let pool = self.plans.iter().position(|plan| plan.key == job.pool);
+            let has_left = match self.places.of(node) {
+                Place::Pool(other) => Some(other) != pool,
+                Place::Elsewhere => true,
+                Place::Unknown => false,
+            };
+            if !has_left {
+                continue;
+            }
+            if let Some(pool) = pool {
+                let at = tracked.pod.scheduled_at.map_or(self.now, |at| at.min(self.now));
+                told[pool].finishes.push(Finish { job: job.number, started: at, at });
+            }
+            tracked.job = None;
+        }
+    }
+
+    /// Where it runs, or fits first.
+    fn pool_of(&self, tracked: &Tracked) -> Option<usize> {
+        let home = tracked.fit.and_then(|(_, fit)| fit.home).map(|(pool, _)| pool);
+        match tracked.pod.node.as_deref().map(|node| self.places.of(node)) {
+            None => home,
+            Some(Place::Pool(pool)) => Some(pool),
+            Some(Place::Elsewhere | Place::Unknown) => None,
+        }
+    }
+
+    /// Its pool and shape. What runs on a pool's nodes fits there, whatever is known of it.
+    fn job(&self, tracked: &Tracked, numbers: &mut Numbers) -> Option<(usize, ShapeId)> {
+        let pool = self.pool_of(tracked)?;
+        match tracked.fit.and_then(|(_, fit)| fit.home) {
+            Some(home) if home.0 == pool => Some(home),
+            _ => {
+                let shape = shape_on(&tracked.pod, pool, self.plans, self.pools)?;
+                Some((pool, numbers.shapes.number(shape)))
+            }
+        }
+    }
+
     fn is_new_job(&self, tracked: &Tracked) -> bool {
-        let is_held =
-            tracked.is_gated() || (tracked.pod.node.is_none() && tracked.pod.meta.is_deleting);
+        let is_held = tracked.is_gated()
+            || self.may_go_elsewhere(&tracked.pod)
+            || (tracked.pod.node.is_none() && tracked.pod.meta.is_deleting);
         tracked.job.is_none()
             && !is_held
             && !tracked.is_everywhere()
             && !tracked.is_expendable(self.expendable_below)
-            && tracked.fit.is_some_and(|(_, fit)| fit.home.is_some())
+            && self.pool_of(tracked).is_some()
     }
 
     fn arrive(&self, tracked: &mut Tracked, numbers: &mut Numbers, told: &mut [PoolSnapshot]) {
-        let Some((pool, shape)) = tracked.fit.and_then(|(_, fit)| fit.home) else { return };
+        let Some((pool, shape)) = self.job(tracked, numbers) else { return };
         let pod = &tracked.pod;
         let is_first_look = self.before.is_none();
         // Nobody runs at the first look of something that ended before.
@@ -207,11 +255,19 @@ impl Desk<'_> {
         demand
     }
 
+    /// The scheduler has not said whether nodes that no pool scales can hold it.
+    fn may_go_elsewhere(&self, pod: &Pod) -> bool {
+        self.places.has_strangers
+            && pod.node.is_none()
+            && matches!(pod.unscheduled, None | Some(Unscheduled::NotSeen))
+    }
+
     fn is_waiting(&self, tracked: &Tracked) -> bool {
         let pod = &tracked.pod;
         let has_place =
             pod.nominated_node.as_deref().is_some_and(|node| self.nodes.get(node).is_some());
         pod.node.is_none()
+            && !self.may_go_elsewhere(pod)
             && !tracked.is_over()
             && !pod.meta.is_deleting
             && !has_place

@@ -43,6 +43,23 @@ pub(super) fn fit(
     Fit { home: Some((home, shapes.number(shape))) }
 }
 
+/// The shape of a pod that runs on a node of `pool`, pinned to it; `None` if it takes nothing of what
+/// the pool counts.
+pub(super) fn shape_on(
+    pod: &Pod,
+    pool: usize,
+    plans: &[Plan<'_>],
+    pools: &[PoolSettings],
+) -> Option<Shape> {
+    let pin = (POOL_LABEL.to_owned(), plans[pool].key.clone());
+    let shape = Shape {
+        node_selector: vec![pin],
+        gpu_models: Vec::new(),
+        ..shape(pod, &plans[pool], plans, &[pool])
+    };
+    (shape.gpus > 0 && split(&shape, &pools[pool].pool).is_some()).then_some(shape)
+}
+
 fn holds(plan: &Plan<'_>, pod: &Pod) -> bool {
     let hardware = &plan.hardware;
     let gpus = pod.requests.extended.get(&hardware.resource).copied().unwrap_or_default();

@@ -57,9 +57,9 @@ fn a_list_that_does_not_have_something_any_more_drops_it() {
     assert!(!after.pools[0].exists, "its GpuPool is gone; it is found all the same");
     assert_eq!(after.waiting.len(), 1);
     assert_eq!(after.snapshot.pools[0].nodes[0].free.gpus, 8);
-    // w1, w2, w3, w4 (w5 fits nowhere and never counted) and r1; r2 was of the pool that is gone, or of this.
+    // w1, w2, w3, w4 (w5 fits nowhere and never counted) and r1; the pool of r2 is gone.
     let told: usize = after.snapshot.pools.iter().map(|pool| pool.finishes.len()).sum();
-    assert_eq!(told, 6);
+    assert_eq!(told, 5);
 }
 
 #[test]

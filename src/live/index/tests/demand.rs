@@ -1,7 +1,7 @@
 //! Pods: which are demand, in what order, what came and went.
 
 use super::*;
-use crate::model::{Arrival, OwnerId};
+use crate::model::{Arrival, Finish, OwnerId};
 
 /// A look with one pool of nodes with 8 GPUs and these pods.
 fn with(pods: impl IntoIterator<Item = Pod>) -> Look {
@@ -177,4 +177,73 @@ fn a_released_gate_is_an_arrival_of_now() {
     let told = look(&mut index, 410);
     assert_eq!(told.snapshot.pools[0].arrivals[0].at, secs(410));
     assert!(told.snapshot.pools[0].queued.is_empty());
+}
+
+/// A GPU node without a Machine.
+fn foreign(name: &str) -> Node {
+    Node { provider_id: format!("aws:///zone/of-nobody/{name}-instance"), ..node(name, 0, 8) }
+}
+
+#[test]
+fn what_runs_on_nodes_of_nobody_is_no_pools_demand() {
+    let on = |name: &str, node: &str| Event::from(bound(pod(name, 1, 8), node, 2));
+    let mut events = one_node();
+    events.extend([foreign("foreign").into(), on("theirs", "foreign"), on("ours", "n1")]);
+    let look = look(&mut index(events), 400);
+    assert_eq!(look.snapshot.pools[0].arrivals.len(), 1);
+}
+
+#[test]
+fn a_pod_that_found_its_place_elsewhere_leaves_the_pool_without_having_run() {
+    let mut index = index(one_node().into_iter().chain([foreign("foreign").into()]));
+    tell(&mut index, [pod("p", 390, 8).into()]);
+    let first = look(&mut index, 400);
+    assert_eq!(names(&first), ["p"]);
+    let job = first.snapshot.pools[0].arrivals[0].job;
+    tell(&mut index, [bound(pod("p", 390, 8), "foreign", 405).into()]);
+    let second = look(&mut index, 410);
+    let left = Finish { job, started: secs(405), at: secs(405) };
+    assert_eq!(second.snapshot.pools[0].finishes, [left]);
+    assert!(second.snapshot.pools[0].arrivals.is_empty() && second.waiting.is_empty());
+    tell(
+        &mut index,
+        [Event::PodGone { namespace: "ml".into(), name: "p".into(), uid: String::new() }],
+    );
+    assert!(look(&mut index, 420).snapshot.pools[0].finishes.is_empty());
+}
+
+#[test]
+fn a_pod_that_waited_for_one_pool_and_runs_in_another_moves_there() {
+    let mut events = one_node();
+    events.extend([
+        deployment("b100", 1).into(),
+        machine("n2", "b100", 10).into(),
+        node("n2", 20, 8).into(),
+        pod("p", 390, 8).into(),
+    ]);
+    let mut index = index(events);
+    let first = look(&mut index, 400);
+    let (from, to) = if first.snapshot.pools[0].arrivals.is_empty() { (1, 0) } else { (0, 1) };
+    let other = if from == 0 { "n2" } else { "n1" };
+    tell(&mut index, [bound(pod("p", 390, 8), other, 405).into()]);
+    let second = look(&mut index, 410);
+    assert_eq!(second.snapshot.pools[from].finishes.len(), 1);
+    let moved = &second.snapshot.pools[to].arrivals;
+    assert_eq!(moved.len(), 1);
+    let shape = &second.snapshot.shapes[moved[0].shape.0 as usize];
+    assert!(crate::packing::split(shape, &second.settings.pools[to].pool).is_some());
+    assert_eq!(second.snapshot.pools[to].running_milli, 8000);
+}
+
+#[test]
+fn a_pod_that_may_fit_nodes_of_nobody_counts_once_the_scheduler_has_spoken() {
+    let unseen = Pod { unscheduled: Some(Unscheduled::NotSeen), ..pod("p", 399, 2) };
+    let events = one_node().into_iter().chain([foreign("foreign").into(), unseen.into()]);
+    let mut index = index(events);
+    let first = look(&mut index, 400);
+    assert!(first.waiting.is_empty() && first.snapshot.pools[0].arrivals.is_empty());
+    tell(&mut index, [pod("p", 399, 2).into()]);
+    let second = look(&mut index, 401);
+    assert_eq!(names(&second), ["p"]);
+    assert_eq!(second.snapshot.pools[0].arrivals.len(), 1);
 }
