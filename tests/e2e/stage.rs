@@ -27,19 +27,21 @@ use std::{
     future::Future,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::OwnedMutexGuard, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// Stages on a real cluster that are up. The last one takes the definitions away that this process brought.
-static LIVING: tokio::sync::Mutex<(u32, Vec<String>)> =
-    tokio::sync::Mutex::const_new((0, Vec::new()));
+/// On a real cluster one stage at a time is up: each has a controller that sees the whole cluster.
+static TURN: LazyLock<Arc<tokio::sync::Mutex<()>>> = LazyLock::new(Arc::default);
+
+/// Namespaces of stages begin so.
+const PREFIX: &str = "prewarm-e2e-";
 
 /// How a stage is set up.
 #[derive(Clone)]
@@ -109,6 +111,9 @@ pub(crate) struct Stage {
     pub(crate) own: String,
     pub(crate) clock: Clock,
     pub(crate) fleet: Fleet,
+    /// Definitions that were not there before.
+    installed: Vec<String>,
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// A controller at work.
@@ -188,7 +193,13 @@ impl Stage {
         };
         let client = Client::try_from(config.clone()).unwrap();
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
-        let name = format!("prewarm-e2e-{}-{number}", std::process::id());
+        let name = format!("{PREFIX}{}-{number}", std::process::id());
+        let mut turn = None;
+        if real {
+            turn = Some(Arc::clone(&TURN).lock_owned().await);
+            // What a stage before left that failed.
+            clean_up(&client).await;
+        }
         let own = format!("{name}-own");
         for namespace in [&name, &own] {
             create(
@@ -199,14 +210,7 @@ impl Stage {
             )
             .await;
         }
-        if real {
-            let mut living = LIVING.lock().await;
-            living.0 += 1;
-            let installed = install(&client).await;
-            living.1.extend(installed);
-        } else {
-            install(&client).await;
-        }
+        let installed = install(&client).await;
         let settings = FleetSettings {
             namespaces: vec![name.clone()],
             times: BTreeMap::new(),
@@ -218,7 +222,7 @@ impl Stage {
             step: setup.step,
         };
         let fleet = Fleet::start(client.clone(), settings).await.unwrap();
-        Self { api, client, config, namespace: name, own, clock, fleet }
+        Self { api, client, config, namespace: name, own, clock, fleet, installed, turn }
     }
 
     /// Faults of the embedded API.
@@ -379,40 +383,40 @@ impl Stage {
     /// Removes everything the stage made.
     pub(crate) async fn end(self) {
         self.fleet.stop().await;
-        match self.api {
-            Some(api) => api.shutdown().await.unwrap(),
-            None => clean_up(&self.client, &self.namespace, &self.own).await,
+        if let Some(api) = self.api {
+            return api.shutdown().await.unwrap();
         }
+        clean_up(&self.client).await;
+        let definitions: Api<DynamicObject> =
+            Api::all_with(self.client.clone(), &crds::definitions());
+        for name in &self.installed {
+            gone(&definitions, name).await;
+        }
+        drop(self.turn);
     }
 }
 
-/// Nodes, namespaces with all that is in them, and with the last stage the definitions.
-async fn clean_up(client: &Client, namespace: &str, own: &str) {
-    let key = format!("{namespace}/");
-    let nodes: Api<DynamicObject> = Api::all_with(client.clone(), &objects::nodes());
+/// Removes the nodes, namespaces and all that is in them of every stage that ever was on a cluster.
+async fn clean_up(client: &Client) {
+    let all = |resource: &ApiResource| Api::<DynamicObject>::all_with(client.clone(), resource);
+    let nodes = all(&objects::nodes());
     for node in nodes.list(&ListParams::default()).await.unwrap() {
         let machine = objects::annotation(&node, "fleet.prewarm.dev/machine");
-        if machine.is_some_and(|machine| machine.starts_with(&key)) {
+        if machine.is_some_and(|machine| machine.starts_with(PREFIX)) {
             gone(&nodes, objects::name(&node)).await;
         }
     }
-    // No kubelet would confirm that they ended.
-    let pods: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), namespace, &objects::pods());
-    let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-    pods.delete_collection(&at_once, &ListParams::default()).await.unwrap();
-    let namespaces: Api<DynamicObject> =
-        Api::all_with(client.clone(), &core("Namespace", "namespaces"));
-    for namespace in [namespace, own] {
-        gone(&namespaces, namespace).await;
-    }
-    let mut living = LIVING.lock().await;
-    living.0 -= 1;
-    if living.0 == 0 {
-        let definitions: Api<DynamicObject> = Api::all_with(client.clone(), &crds::definitions());
-        for name in std::mem::take(&mut living.1) {
-            gone(&definitions, &name).await;
+    let namespaces = all(&core("Namespace", "namespaces"));
+    for namespace in namespaces.list(&ListParams::default()).await.unwrap() {
+        let name = objects::name(&namespace);
+        if !name.starts_with(PREFIX) {
+            continue;
         }
+        // No kubelet would confirm that they ended.
+        let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        let pods: Api<DynamicObject> = Api::namespaced_with(client.clone(), name, &objects::pods());
+        pods.delete_collection(&at_once, &ListParams::default()).await.unwrap();
+        gone(&namespaces, name).await;
     }
 }
 
