@@ -33,7 +33,7 @@ pub(crate) fn word(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// All rules of the PrometheusRule, recording and alerting.
+/// All rules of the `PrometheusRule`, recording and alerting.
 pub(crate) fn rules() -> Vec<Value> {
     let rule = yaml("deploy/monitoring/rules.yaml");
     let groups = items(&rule["spec"]["groups"]);

@@ -1,4 +1,4 @@
-//! Which series and labels an expression names. Not a parser: promtool says whether it is PromQL at all.
+//! Which series and labels an expression names. Not a parser: promtool says whether it is `PromQL` at all.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! promtool's word on rules, dashboards and cases. The rule file it wants is the `spec` of the PrometheusRule.
+//! promtool's word on rules, dashboards and cases. The rule file it wants is the `spec` of the `PrometheusRule`.
 
 use super::files::{dashboards, names, root, yaml};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Deployment, Service and ServiceMonitor fit together.
+//! Deployment, Service and `ServiceMonitor` fit together.
 
 use super::files::{items, word, yaml};
 
