@@ -6,6 +6,7 @@ use crate::{
 };
 use prewarm::{
     embedded_api::Verdict,
+    fleet::autoscaler::AutoscalerSettings,
     live::gpu_pool::{Actuation, Backend, Mode, ScaleDownBy},
 };
 use std::sync::{Arc, Mutex};
@@ -38,13 +39,44 @@ fn kill_after(stage: &Stage, last: usize) -> Arc<Mutex<Victim>> {
     victim
 }
 
+/// How nodes come and go.
+#[derive(Clone, Copy)]
+enum Scene {
+    /// Both are our doing.
+    Alone,
+    /// We raise replicas, cluster-autoscaler removes.
+    Beside,
+    /// We raise a floor, cluster-autoscaler does the rest.
+    Floor,
+}
+
+impl Scene {
+    fn setup(self) -> Setup {
+        let enforces_min = matches!(self, Self::Floor);
+        let flags = AutoscalerSettings { enforces_min, ..AutoscalerSettings::default() };
+        let (speed, autoscaler) = match self {
+            Self::Alone => (120.0, None),
+            Self::Beside | Self::Floor => (60.0, Some(flags)),
+        };
+        Setup { autoscaler, ..Setup::fast(speed).with_users(&["first", "second"]) }
+    }
+
+    fn actuation(self) -> Actuation {
+        let (backend, scale_down) = match self {
+            Self::Alone => (Backend::Replicas, ScaleDownBy::Prewarm),
+            Self::Beside => (Backend::Replicas, ScaleDownBy::ClusterAutoscaler),
+            Self::Floor => (Backend::Floor, ScaleDownBy::ClusterAutoscaler),
+        };
+        Actuation { backend, scale_down }
+    }
+}
+
 /// Two pods come, run for ten minutes and end; the first controller dies after `last` writes. False: it
 /// had nothing more to write, so nobody died.
-async fn survives(last: usize) -> bool {
-    let stage = Stage::start(Setup::fast(120.0).with_users(&["first", "second"])).await;
+async fn survives(scene: Scene, last: usize) -> bool {
+    let stage = Stage::start(scene.setup()).await;
     stage.deployment("a100", (0, 5)).await;
-    let actuation = Actuation { backend: Backend::Replicas, scale_down: ScaleDownBy::Prewarm };
-    stage.fast_pool("a100", Mode::Active, actuation).await;
+    stage.fast_pool("a100", Mode::Active, scene.actuation()).await;
     let victim = kill_after(&stage, last);
     let first = stage.controller_as("first", Told::default());
     for pod in ["train-0", "train-1"] {
@@ -88,15 +120,11 @@ async fn survives(last: usize) -> bool {
     died
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_after_any_write_of_a_life_from_purchase_to_removal_nothing_is_bought_twice_or_left()
-{
-    if !needs_embedded("kills between writes") {
-        return;
-    }
-    // Four writes at a time; beyond the last one there is nobody to kill.
+/// Four writes at a time; beyond the last one there is nobody to kill.
+async fn survives_all(scene: Scene) {
     for begin in (0..).step_by(4) {
-        let tasks: Vec<_> = (begin..begin + 4).map(|last| tokio::spawn(survives(last))).collect();
+        let tasks: Vec<_> =
+            (begin..begin + 4).map(|last| tokio::spawn(survives(scene, last))).collect();
         let mut died = true;
         for task in tasks {
             died &= task.await.unwrap();
@@ -105,5 +133,27 @@ async fn killed_after_any_write_of_a_life_from_purchase_to_removal_nothing_is_bo
             assert!(begin > 0, "at least one purchase and one removal are written");
             return;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_after_any_write_of_a_life_from_purchase_to_removal_nothing_is_bought_twice_or_left()
+{
+    if needs_embedded("kills between writes") {
+        survives_all(Scene::Alone).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_after_any_write_beside_cluster_autoscaler_nothing_is_bought_twice_or_left() {
+    if needs_embedded("kills between writes") {
+        survives_all(Scene::Beside).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_after_any_write_of_a_floor_nothing_is_bought_twice_or_left() {
+    if needs_embedded("kills between writes") {
+        survives_all(Scene::Floor).await;
     }
 }
