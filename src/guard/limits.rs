@@ -45,6 +45,24 @@ pub enum Limit {
     Credit,
 }
 
+impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::MinNodes,
+        Self::MaxNodes,
+        Self::UpStep,
+        Self::InFlight,
+        Self::DownStep,
+        Self::RecentUp,
+        Self::MinHold,
+        Self::SpeculativeBudget,
+        Self::TotalBudget,
+        Self::Window,
+        Self::StockOut,
+        Self::Credit,
+    ];
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -8,6 +8,7 @@ use super::{
     http::Shown,
     index::Index,
     look::{Autoscaler, Look, PoolLook, PoolNode},
+    metrics::{Metrics, PoolFacts},
     watch::Watches,
 };
 use crate::{
@@ -135,7 +136,7 @@ impl Controller {
         }
         let journal = self.shown.journal.lock();
         let written = journal.map(|mut journal| journal.before(now, &look.settings, memory));
-        report_log(written);
+        report_log(&self.shown.metrics, written);
         let decision = decide(now, &look.snapshot, &look.settings, memory);
         self.number += 1;
         let id = DecisionId { counter: self.number, digest: self.digest.clone() };
@@ -143,7 +144,7 @@ impl Controller {
         let written = journal.map(|mut log| {
             log.note(now, &id.to_string(), &look.snapshot, &look.settings, &decision)
         });
-        report_log(written);
+        report_log(&self.shown.metrics, written);
         for &pool in &decision.replays_due {
             if !self.replaying.insert(pool) {
                 continue;
@@ -153,8 +154,13 @@ impl Controller {
                 start_replay(brief, self.replays.0.clone());
             }
         }
-        self.measure(now, &look, &decision);
-        let modes = look.pools.iter().map(|pool| pool.spec.mode.min(ceiling)).collect();
+        let modes: Vec<Mode> = look.pools.iter().map(|pool| pool.spec.mode.min(ceiling)).collect();
+        self.measure(now, &look, &decision, &modes);
+        let status = match look.autoscaler {
+            Autoscaler::Running { at, .. } => Some(at),
+            Autoscaler::Absent | Autoscaler::Unreadable(_) => None,
+        };
+        self.shown.metrics.note_surroundings(ceiling, status);
         self.shown.metrics.decide_seconds.observe(begun.elapsed().as_secs_f64());
         let turn = Turn { now, look, decision, id, modes };
         self.note_decisions(&turn);
@@ -162,16 +168,17 @@ impl Controller {
         turn
     }
 
-    fn measure(&mut self, now: Timestamp, look: &Look, decision: &Decision) {
+    fn measure(&mut self, now: Timestamp, look: &Look, decision: &Decision, modes: &[Mode]) {
         let metrics = &self.shown.metrics;
         let outcome = if decision.actions.is_empty() { "nothing" } else { "acted" };
         metrics.decisions.get_or_create(&super::metrics::Outcome { outcome }).inc();
         metrics.findings.set(look.findings.len() as i64);
         let since = self.last_look.map_or(Millis::ZERO, |last| now - last);
         let mut known = BTreeSet::new();
-        for (settings, report) in look.settings.pools.iter().zip(&decision.why) {
+        for ((settings, report), &mode) in look.settings.pools.iter().zip(&decision.why).zip(modes)
+        {
             let pool = &settings.pool;
-            metrics.note_pool(&pool.name, pool.gpus_per_node, report, since);
+            metrics.note_pool(&PoolFacts { pool, mode, report, since });
             known.insert(pool.name.clone());
         }
         for gone in self.pools.difference(&known) {
@@ -237,8 +244,9 @@ fn outcome_of(turn: &Turn, pool: &str) -> String {
     explained.and_then(|explained| explained.sentences.into_iter().next()).unwrap_or_default()
 }
 
-fn report_log<E>(written: Result<std::io::Result<()>, E>) {
+fn report_log<E>(metrics: &Metrics, written: Result<std::io::Result<()>, E>) {
     if let Ok(Err(error)) = written {
+        metrics.decision_log_errors.inc();
         tracing::warn!(%error, "the decision log was not written");
     }
 }

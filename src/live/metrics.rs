@@ -1,6 +1,12 @@
 //! Metrics, in the OpenMetrics text form. Labels are bounded: pools, kinds, results, never pods or errors.
 
-use crate::{engine::PoolReport, time::Millis};
+mod pools;
+
+pub use pools::{PoolFacts, PoolLabel};
+
+use super::gpu_pool::Mode;
+use crate::time::Timestamp;
+use pools::PoolMetrics;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -10,13 +16,6 @@ use std::sync::{Mutex, atomic::AtomicU64};
 
 type FloatGauge = Gauge<f64, AtomicU64>;
 type FloatCounter = Counter<f64, AtomicU64>;
-
-/// One pool.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct PoolLabel {
-    /// `namespace/name`.
-    pub pool: String,
-}
 
 /// A kind of write or event and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,13 +40,24 @@ pub struct Outcome {
     pub outcome: &'static str,
 }
 
-/// One stage of the lead time.
+/// How far decisions may reach at most.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct PoolStage {
-    /// `namespace/name`.
-    pub pool: String,
-    /// `p50` or `p90`.
-    pub quantile: &'static str,
+struct ModeLabel {
+    mode: &'static str,
+}
+
+/// Why something was not written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// Such as `Paused`.
+    pub reason: &'static str,
+}
+
+/// How something ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResultLabel {
+    /// `ok` or `failed`.
+    pub result: &'static str,
 }
 
 /// Everything the controller counts.
@@ -75,12 +85,16 @@ pub struct Metrics {
     pub findings: Gauge,
     /// Events of the watches that waited for a place when a look began.
     pub queue_length: Gauge,
-    nodes: [(&'static str, Family<PoolLabel, Gauge>); 6],
-    credit: Family<PoolLabel, FloatGauge>,
-    lead_time: Family<PoolStage, FloatGauge>,
-    unmet: Family<PoolLabel, FloatCounter>,
-    idle: Family<PoolLabel, FloatCounter>,
-    is_trusted: Family<PoolLabel, Gauge>,
+    /// Orders that were not carried out, by reason.
+    pub refusals: Family<ReasonLabel, Counter>,
+    /// Attempts to keep the memory.
+    pub memory_keeps: Family<ResultLabel, Counter>,
+    /// Decisions that did not get into the decision log.
+    pub decision_log_errors: Counter,
+    memory_kept: FloatGauge,
+    autoscaler_status: FloatGauge,
+    ceiling: Family<ModeLabel, Gauge>,
+    pools: PoolMetrics,
 }
 
 impl Metrics {
@@ -89,19 +103,6 @@ impl Metrics {
         let mut registry = Registry::with_prefix("prewarm");
         let decide_bounds = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
         let reaction_bounds = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
-        let node_gauges = [
-            ("nodes_ready", "Nodes with all GPUs allocatable"),
-            ("nodes_idle", "Of those, nodes on which nothing runs"),
-            ("nodes_requested", "Nodes asked for and not Ready"),
-            ("nodes_warming", "Nodes that are Ready without all their GPUs"),
-            ("nodes_stuck", "Nodes on their way that take too long to be counted on"),
-            ("nodes_target", "Nodes the pool should have"),
-        ];
-        let nodes = node_gauges.map(|(name, help)| {
-            let family = Family::<PoolLabel, Gauge>::default();
-            registry.register(name, help, family.clone());
-            (name, family)
-        });
         let metrics = Self {
             decisions: Family::default(),
             decide_seconds: Histogram::new(decide_bounds),
@@ -114,12 +115,13 @@ impl Metrics {
             leader: Gauge::default(),
             findings: Gauge::default(),
             queue_length: Gauge::default(),
-            nodes,
-            credit: Family::default(),
-            lead_time: Family::default(),
-            unmet: Family::default(),
-            idle: Family::default(),
-            is_trusted: Family::default(),
+            refusals: Family::default(),
+            memory_keeps: Family::default(),
+            decision_log_errors: Counter::default(),
+            memory_kept: FloatGauge::default(),
+            autoscaler_status: FloatGauge::default(),
+            ceiling: Family::default(),
+            pools: PoolMetrics::new(&mut registry),
             registry: Mutex::new(Registry::default()),
         };
         metrics.register(&mut registry);
@@ -156,62 +158,45 @@ impl Metrics {
             "Watch events waiting when a look began",
             self.queue_length.clone(),
         );
-        let credit = "Node-hours ahead of demand that may still be used";
-        to.register("credit_node_hours", credit, self.credit.clone());
-        to.register("lead_time_seconds", "Learned lead time by quantile", self.lead_time.clone());
-        to.register("unmet_gpu_seconds", "GPU-seconds that pods waited", self.unmet.clone());
-        to.register(
-            "idle_gpu_seconds",
-            "GPU-seconds that usable GPUs were idle",
-            self.idle.clone(),
-        );
-        let trusted = "1 while what is seen and forecast is trusted";
-        to.register("trusted", trusted, self.is_trusted.clone());
+        let refusals = "Orders that were not carried out, by reason";
+        to.register("refusals", refusals, self.refusals.clone());
+        let keeps = "Attempts to keep what was learned";
+        to.register("memory_keeps", keeps, self.memory_keeps.clone());
+        let kept = "When what was learned was kept last; 0 = not by this process";
+        to.register("memory_kept_timestamp_seconds", kept, self.memory_kept.clone());
+        let log = "Decisions that did not get into the decision log";
+        to.register("decision_log_errors", log, self.decision_log_errors.clone());
+        let status = "When cluster-autoscaler wrote its status last; 0 = there is none";
+        to.register("autoscaler_status_timestamp_seconds", status, self.autoscaler_status.clone());
+        let ceiling = "1 for the mode beyond which no pool goes: the kill switch";
+        to.register("switch", ceiling, self.ceiling.clone());
     }
 
-    /// What a look found of one pool; `since` is the time since the look before.
-    pub fn note_pool(&self, pool: &str, gpus_per_node: u32, report: &PoolReport, since: Millis) {
-        let label = || PoolLabel { pool: pool.to_owned() };
-        let seen = &report.observed;
-        let values = [
-            seen.usable_nodes,
-            seen.idle_nodes,
-            seen.requested_nodes,
-            seen.warming_nodes,
-            seen.stuck_nodes,
-            report.target_nodes,
-        ];
-        for ((_, family), value) in self.nodes.iter().zip(values) {
-            family.get_or_create(&label()).set(i64::from(value));
-        }
-        let credit = report.guarded.credit_node_ms as f64 / 3_600_000.0;
-        self.credit.get_or_create(&label()).set(credit);
-        for (quantile, time) in [("p50", seen.lead_median), ("p90", seen.lead_p90)] {
-            let stage = PoolStage { pool: pool.to_owned(), quantile };
-            self.lead_time.get_or_create(&stage).set(time.as_secs_f64());
-        }
-        let passed = since.as_secs_f64().max(0.0);
-        let waiting = seen.waiting_milli as f64 / 1000.0;
-        self.unmet.get_or_create(&label()).inc_by(waiting * passed);
-        let usable = f64::from(seen.usable_nodes) * f64::from(gpus_per_node);
-        let idle = (usable - seen.running_milli as f64 / 1000.0).max(0.0);
-        self.idle.get_or_create(&label()).inc_by(idle * passed);
-        let is_trusted = report.guarded.rung == crate::guard::ladder::Rung::Normal;
-        self.is_trusted.get_or_create(&label()).set(i64::from(is_trusted));
+    /// What a look found of one pool.
+    pub fn note_pool(&self, facts: &PoolFacts<'_>) {
+        self.pools.note(facts);
     }
 
     /// A pool is gone: so are its series.
     pub fn forget_pool(&self, pool: &str) {
-        let label = PoolLabel { pool: pool.to_owned() };
-        for (_, family) in &self.nodes {
-            family.remove(&label);
+        self.pools.forget(pool);
+    }
+
+    /// The kill switch, and when cluster-autoscaler wrote its status last.
+    pub fn note_surroundings(&self, ceiling: Mode, autoscaler: Option<Timestamp>) {
+        for (mode, word) in pools::MODES {
+            let label = ModeLabel { mode: word };
+            self.ceiling.get_or_create(&label).set(i64::from(mode == ceiling));
         }
-        self.credit.remove(&label);
-        self.unmet.remove(&label);
-        self.idle.remove(&label);
-        self.is_trusted.remove(&label);
-        for quantile in ["p50", "p90"] {
-            self.lead_time.remove(&PoolStage { pool: pool.to_owned(), quantile });
+        self.autoscaler_status.set(autoscaler.map_or(0.0, seconds));
+    }
+
+    /// What was learned was kept, or not.
+    pub fn note_kept(&self, now: Timestamp, is_kept: bool) {
+        let result = if is_kept { "ok" } else { "failed" };
+        self.memory_keeps.get_or_create(&ResultLabel { result }).inc();
+        if is_kept {
+            self.memory_kept.set(seconds(now));
         }
     }
 
@@ -224,6 +209,11 @@ impl Metrics {
         }
         text
     }
+}
+
+/// Seconds since the epoch.
+fn seconds(at: Timestamp) -> f64 {
+    at.0 as f64 / 1000.0
 }
 
 impl Default for Metrics {

@@ -16,7 +16,7 @@ use super::{
     journal::Journal,
     kept_memory::{self, Kept},
     leader::{self, Authority, Election},
-    metrics::{KindLabel, KindResult},
+    metrics::{KindLabel, KindResult, ReasonLabel},
     objects::CapiKeys,
     status_writer::StatusWriter,
     watch::{Sink, Watches},
@@ -334,6 +334,10 @@ impl Life {
             let (kind, result) = (step.write.kind(), outcome.word());
             self.shown.metrics.writes.get_or_create(&KindResult { kind, result }).inc();
         }
+        for refusal in &plan.refusals {
+            let label = ReasonLabel { reason: refusal.reason.word() };
+            self.shown.metrics.refusals.get_or_create(&label).inc();
+        }
         let raised = raised(&plan, &outcomes);
         self.measure_reaction(turn, &raised);
         let failed = outcomes.iter().any(|outcome| {
@@ -380,7 +384,9 @@ impl Life {
         let seeds = self.controller.index.seeds();
         let Some(memory) = self.controller.memory() else { return };
         let (client, namespace) = (&self.clusters.clients.management, &self.settings.namespace);
-        match kept_memory::keep(client, namespace, seeds, memory).await {
+        let kept = kept_memory::keep(client, namespace, seeds, memory).await;
+        self.shown.metrics.note_kept(self.settings.clock.now(), kept.is_ok());
+        match kept {
             Ok(bytes) => tracing::debug!(bytes, "memory kept"),
             Err(error) => tracing::warn!(%error, "the memory was not kept"),
         }

@@ -2,16 +2,22 @@
 
 use super::{files, files::word, promql};
 use prewarm::{
-    engine::{FirmNeed, Guarded, Observed, PoolReport, ScaleDown, Selected, Speculative},
+    engine::{FirmNeed, Guarded, Observed, PoolReport, Promised, ScaleDown, Selected, Speculative},
     extender::Filtered,
-    guard::ladder::Rung,
+    forecast::coverage::Alarm,
+    guard::{
+        ladder::Rung,
+        limits::{Binding, Limit},
+    },
     live::{
         actuate::Outcome,
         extender::Meters,
+        gpu_pool::Mode,
         index::Kind,
-        metrics::{KindLabel, KindResult, Metrics, Outcome as Turned},
+        metrics::{KindLabel, KindResult, Metrics, Outcome as Turned, PoolFacts, ReasonLabel},
     },
-    time::Millis,
+    model::Pool,
+    time::{Millis, Timestamp},
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use std::{
@@ -31,7 +37,13 @@ fn served() -> String {
     metrics.events.get_or_create(&word).inc();
     metrics.watch_events.get_or_create(&KindLabel { kind: "k" }).inc();
     metrics.watch_errors.get_or_create(&KindLabel { kind: "k" }).inc();
-    metrics.note_pool("gpu/a100", 8, &report(), Millis::from_secs(1));
+    let reason = "r";
+    metrics.refusals.get_or_create(&ReasonLabel { reason }).inc();
+    metrics.note_kept(Timestamp::ZERO, true);
+    metrics.note_surroundings(Mode::Active, None);
+    let pool = Pool { max_nodes: Some(9), ..Pool::new("gpu/a100", 8) };
+    let (mode, report) = (Mode::Active, &report());
+    metrics.note_pool(&PoolFacts { pool: &pool, mode, report, since: Millis::from_secs(1) });
     let meters = Meters::default();
     meters.note("filter", "ok", Some(Duration::ZERO));
     meters.note_filtered(&Filtered::default());
@@ -47,7 +59,16 @@ fn report() -> PoolReport {
         observed: Observed::default(),
         firm: FirmNeed::default(),
         selected: Selected { candidate: 0, name: String::new(), days: 0, kappa: 20.0 },
-        promised: None,
+        promised: Some(Promised {
+            level: 0.95,
+            bound_milli: 0,
+            coverage_time: Some(1.0),
+            coverage_jobs: Some(1.0),
+            coverage_gpu: Some(1.0),
+            labels: 0,
+            alarm: Alarm::Quiet,
+            skill: Some(0.0),
+        }),
         drifted: None,
         speculative: Speculative::default(),
         guarded: Guarded {
@@ -57,7 +78,7 @@ fn report() -> PoolReport {
             needed_nodes: 0,
             credit_node_ms: 0,
             allowed_nodes: 0,
-            bindings: Vec::new(),
+            bindings: vec![Binding { limit: Limit::Credit, wanted: 1, allowed: 0 }],
         },
         scale_down: ScaleDown::default(),
         create: 0,
