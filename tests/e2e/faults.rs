@@ -1,13 +1,16 @@
 //! Things go wrong: in the API, in the fleet, in the controller itself.
 
-use crate::stage::{Setup, Stage, Told, needs_embedded, stays, until};
+use crate::{
+    stage::{Setup, Stage, Told, needs_embedded, stays, until},
+    traces::until_clean,
+};
 use prewarm::{
     embedded_api::Verdict,
     fleet::Fault,
-    live::gpu_pool::{Actuation, Mode},
+    live::gpu_pool::{Actuation, Backend, Mode, ScaleDownBy},
     time::Millis,
 };
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 async fn one_pool(setup: Setup) -> Stage {
     let stage = Stage::start(setup).await;
@@ -179,6 +182,36 @@ async fn a_write_whose_answer_is_lost_is_not_repeated() {
     stage.pods(2, None).await;
     until("both run", 40, || async { stage.running(2).await == 2 }).await;
     stays("and no more", 3, || async { stage.replicas("a100").await == 2 }).await;
+    assert_eq!(stage.fleet.machines_made(), 2);
+    controller.stop().await;
+    stage.end().await;
+}
+
+/// An hour forth while a node boots, two hours back before the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_of_the_cluster_that_jump_buy_nothing_twice_and_forget_nobody() {
+    if !needs_embedded("the clock of the embedded API") {
+        return;
+    }
+    let stage = Stage::start(Setup::fast(60.0)).await;
+    stage.deployment("a100", (0, 9)).await;
+    let actuation = Actuation { backend: Backend::Replicas, scale_down: ScaleDownBy::Prewarm };
+    stage.fast_pool("a100", Mode::Active, actuation).await;
+    let controller = stage.controller(Told::default());
+    let hour = Millis::from_hours(1).0;
+    for (pod, jump) in [("train-0", hour), ("train-1", -2 * hour)] {
+        if jump < 0 {
+            stage.cluster_ahead.fetch_add(jump, Ordering::SeqCst);
+        }
+        stage.pod(pod, 8, Some(300.0)).await;
+        until("its node is asked for", 10, || async { stage.replicas("a100").await == 1 }).await;
+        if jump > 0 {
+            stage.cluster_ahead.fetch_add(jump, Ordering::SeqCst);
+        }
+        until("it has run", 20, || async { stage.phase(pod).await == "Succeeded" }).await;
+        until("its node goes", 60, || async { stage.replicas("a100").await == 0 }).await;
+    }
+    until_clean(&stage, 40).await;
     assert_eq!(stage.fleet.machines_made(), 2);
     controller.stop().await;
     stage.end().await;

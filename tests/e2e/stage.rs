@@ -28,7 +28,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, LazyLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicI64, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -110,6 +110,8 @@ pub(crate) struct Stage {
     /// Of the controller's own objects.
     pub(crate) own: String,
     pub(crate) clock: Clock,
+    /// By how many milliseconds the clocks of the embedded API and the fleet are ahead of the controller's.
+    pub(crate) cluster_ahead: Arc<AtomicI64>,
     pub(crate) fleet: Fleet,
     /// Definitions that were not there before.
     installed: Vec<String>,
@@ -176,12 +178,17 @@ impl Stage {
         tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
         let real = on_real_cluster();
         let clock = Clock::fast(if real { 1.0 } else { setup.speed });
+        let cluster_ahead = Arc::new(AtomicI64::new(0));
         let (api, config) = if real {
             let mut config = Config::infer().await.unwrap();
             client::tune(&mut config);
             (None, config)
         } else {
-            let mut options = Options::new(Arc::new(move || clock.civil()));
+            let ahead = Arc::clone(&cluster_ahead);
+            let mut options = Options::new(Arc::new(move || {
+                let ahead = Millis(ahead.load(Ordering::SeqCst));
+                jiff::Timestamp::from_millisecond((clock.now() + ahead).0).unwrap()
+            }));
             options.tokens = setup.tokens.clone();
             options.denied = setup.denied.clone();
             let api = EmbeddedApi::start(options).await.unwrap();
@@ -218,11 +225,25 @@ impl Stage {
             label_accelerator: setup.label_accelerator,
             keep_finished: setup.keep_finished,
             autoscaler: setup.autoscaler,
-            now: Arc::new(move || clock.now()),
+            now: {
+                let ahead = Arc::clone(&cluster_ahead);
+                Arc::new(move || clock.now() + Millis(ahead.load(Ordering::SeqCst)))
+            },
             step: setup.step,
         };
         let fleet = Fleet::start(client.clone(), settings).await.unwrap();
-        Self { api, client, config, namespace: name, own, clock, fleet, installed, turn }
+        Self {
+            api,
+            client,
+            config,
+            namespace: name,
+            own,
+            clock,
+            cluster_ahead,
+            fleet,
+            installed,
+            turn,
+        }
     }
 
     /// Faults of the embedded API.
