@@ -27,4 +27,5 @@ mod scale_down;
 mod scale_up;
 mod stage;
 mod traces;
+mod two_clusters;
 mod warm_up;

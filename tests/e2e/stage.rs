@@ -264,6 +264,16 @@ impl Stage {
     }
 
     pub(crate) fn controller_with(&self, config: Config, told: Told) -> Controller {
+        self.controller_of(config, None, told)
+    }
+
+    /// `workload`: where pods and nodes are, if not in the cluster of `config`.
+    pub(crate) fn controller_of(
+        &self,
+        config: Config,
+        workload: Option<Config>,
+        told: Told,
+    ) -> Controller {
         let runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -282,9 +292,12 @@ impl Stage {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = runtime.spawn(async move {
-            let client = Client::try_from(config).unwrap();
-            let api = client::discover(&client, client::CLUSTER_API).await.unwrap();
-            let clients = Clients { workload: client.clone(), management: client, is_one: true };
+            let management = Client::try_from(config).unwrap();
+            let api = client::discover(&management, client::CLUSTER_API).await.unwrap();
+            let is_one = workload.is_none();
+            let workload =
+                workload.map_or_else(|| management.clone(), |one| Client::try_from(one).unwrap());
+            let clients = Clients { workload, management, is_one };
             run::run(Clusters { clients, api }, settings, stopped).await
         });
         Controller { stop, task, address, runtime }
