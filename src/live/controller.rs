@@ -7,7 +7,7 @@ use super::{
     gpu_pool::{LastDecision, Mode, ScaleDownBy},
     http::Shown,
     index::Index,
-    look::{Autoscaler, Look, PoolLook, PoolNode},
+    look::{Autoscaler, Finding, Look, PoolLook, PoolNode},
     metrics::{Metrics, PoolFacts},
     watch::Watches,
 };
@@ -49,6 +49,8 @@ pub struct Controller {
     replaying: BTreeSet<u32>,
     /// Pools of which metrics were given.
     pools: BTreeSet<String>,
+    /// What was odd at the last look.
+    findings: BTreeSet<Finding>,
 }
 
 /// What came of one turn.
@@ -90,6 +92,7 @@ impl Controller {
             replays: unbounded_channel(),
             replaying: BTreeSet::new(),
             pools: BTreeSet::new(),
+            findings: BTreeSet::new(),
         }
     }
 
@@ -173,6 +176,12 @@ impl Controller {
         let outcome = if decision.actions.is_empty() { "nothing" } else { "acted" };
         metrics.decisions.get_or_create(&super::metrics::Outcome { outcome }).inc();
         metrics.findings.set(look.findings.len() as i64);
+        let findings: BTreeSet<Finding> = look.findings.iter().cloned().collect();
+        for new in findings.difference(&self.findings) {
+            let pool = new.pool.and_then(|pool| look.pools.get(pool)).map(|pool| &pool.name);
+            tracing::warn!(reason = new.reason, pool, "{}", new.message);
+        }
+        self.findings = findings;
         let since = self.last_look.map_or(Millis::ZERO, |last| now - last);
         let mut known = BTreeSet::new();
         for ((settings, report), &mode) in look.settings.pools.iter().zip(&decision.why).zip(modes)
