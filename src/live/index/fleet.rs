@@ -183,7 +183,8 @@ impl Known {
             (None, Some(NodeStage::Requested)) => self.since,
             // When it became Ready its Node tells; when its GPUs did, nobody does.
             (None, _) | (Some(NodeStage::Requested), Some(NodeStage::Warming)) => {
-                ready_at.map_or(now, |at| at.clamp(self.since.min(now), now))
+                // A Node's clock that is wrong tells nothing.
+                ready_at.filter(|at| (self.since..=now).contains(at)).unwrap_or(now)
             }
             _ => now,
         };
