@@ -38,6 +38,8 @@ struct Units {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Packed {
     pub(super) needs: Vec<FirmNeed>,
+    /// Nodes that are not empty then, by free devices: see [`crate::strategy::PoolView::fragments`].
+    pub(super) fragments: Vec<Vec<u32>>,
     pub(super) waiting_milli: Vec<u64>,
 }
 
@@ -70,7 +72,8 @@ pub(super) fn pack(snapshot: &Snapshot, rooms: &[PoolRoom<'_>], queued_from: &[f
         spare_nodes: pool.empty_nodes(),
         unplaced_units,
     };
-    Packed { needs: packed.iter().zip(unplaced).map(need).collect(), waiting_milli }
+    let fragments = packed.iter().map(Growing::fragments).collect();
+    Packed { needs: packed.iter().zip(unplaced).map(need).collect(), fragments, waiting_milli }
 }
 
 /// Everything that waits and fits somewhere, larger units of the same priority first.

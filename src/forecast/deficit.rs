@@ -70,6 +70,11 @@ impl NodeSizes {
         Self { per_node, classes: shapes.into_iter().map(of).collect() }
     }
 
+    /// Devices of a node.
+    pub(super) const fn gpus_per_node(&self) -> u32 {
+        self.per_node
+    }
+
     /// A shape that is not in the table is one worker of as many GPUs as the event says.
     fn footprint(&self, event: &Event) -> Footprint {
         self.classes.get(event.shape.0 as usize).copied().unwrap_or_else(|| {
@@ -90,14 +95,17 @@ pub fn deficits(events: &Events, sizes: &NodeSizes, span: &Span) -> Labels {
     let mut running = Running::new(sizes);
     let peak = |index: usize| {
         let t0 = first + span.step * index as i64;
-        running.peak(events.window(t0, t0 + span.horizon), t0) * NODE_MILLI
+        let mut peak = 0;
+        let window = events.window(t0, t0 + span.horizon);
+        running.visit_peaks(window, t0, |running| peak = peak.max(running.nodes()));
+        peak * NODE_MILLI
     };
     Labels { first, step: span.step, values: (0..count).map(peak).collect() }
 }
 
 /// The jobs of a window that still run, by size.
 #[derive(Debug)]
-struct Running<'a> {
+pub(super) struct Running<'a> {
     sizes: &'a NodeSizes,
     whole_nodes: i64,
     /// `devices[d]` rests of `d` devices; of 0 devices are those that need none.
@@ -108,23 +116,32 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn new(sizes: &'a NodeSizes) -> Self {
+    pub(super) fn new(sizes: &'a NodeSizes) -> Self {
         let devices = vec![0; sizes.per_node as usize];
         Self { sizes, whole_nodes: 0, devices, shares: Vec::new(), open: Vec::new() }
     }
 
-    /// The most nodes at any instant. Only the last state before the set shrinks is packed; all
-    /// events of an instant count together, so a job that comes as another goes needs no node.
-    fn peak(&mut self, window: vec_deque::Iter<'_, Event>, t0: Timestamp) -> i64 {
+    pub(super) const fn gpus_per_node(&self) -> u32 {
+        self.sizes.per_node
+    }
+
+    /// Visits the states that may need most: the last one before each time the set shrinks, and the last of
+    /// all. All events of an instant count together, so a job that comes as another goes needs no node.
+    pub(super) fn visit_peaks(
+        &mut self,
+        window: vec_deque::Iter<'_, Event>,
+        t0: Timestamp,
+        mut visit: impl FnMut(&mut Self),
+    ) {
         self.whole_nodes = 0;
         self.devices.fill(0);
         self.shares.clear();
         let mut window = window.filter(|event| event.arrived > t0).peekable();
-        let (mut peak, mut grown) = (0, false);
+        let mut grown = false;
         while let Some(&&Event { at, .. }) = window.peek() {
             let mut together = window.clone().take_while(|event| event.at == at);
             if grown && together.any(|event| !event.is_arrival()) {
-                peak = peak.max(self.nodes());
+                visit(self);
                 grown = false;
             }
             while let Some(event) = window.next_if(|event| event.at == at) {
@@ -132,7 +149,9 @@ impl<'a> Running<'a> {
                 grown |= event.is_arrival();
             }
         }
-        if grown { peak.max(self.nodes()) } else { peak }
+        if grown {
+            visit(self);
+        }
     }
 
     fn count(&mut self, event: &Event) {
@@ -151,8 +170,9 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// Nodes that the state fills on no free capacity.
     fn nodes(&mut self) -> i64 {
-        let shared = best_fit(GPU_MILLI, self.shares.iter().copied(), &mut self.open);
+        let shared = self.shared_devices();
         let last = self.devices.len() - 1;
         let rests = (1..=last).rev().map(|size| (size as u32, self.devices[size]));
         // On nodes of one device there are no rests: a shared device is a node.
@@ -160,18 +180,34 @@ impl<'a> Running<'a> {
             return self.whole_nodes + shared;
         }
         let rests = rests.chain([(1, shared)]);
+        self.open.clear();
         self.whole_nodes + best_fit(self.sizes.per_node, rests, &mut self.open)
+    }
+
+    /// The state by devices: entry 0 is whole nodes, entry `d` parts of `d` devices, shares of devices packed
+    /// into whole ones.
+    pub(super) fn by_devices(&mut self) -> Vec<u32> {
+        let shared = self.shared_devices();
+        let mut counts = self.devices.clone();
+        counts[0] = self.whole_nodes;
+        let last = counts.len() - 1;
+        counts[last.min(1)] += shared;
+        counts.into_iter().map(|count| u32::try_from(count).unwrap_or(0)).collect()
+    }
+
+    fn shared_devices(&mut self) -> i64 {
+        self.open.clear();
+        best_fit(GPU_MILLI, self.shares.iter().copied(), &mut self.open)
     }
 }
 
-/// Bins of `capacity` that `(size, count)`, largest size first, fill when each goes where the least is
-/// left over. `open` is room for the computation: (free, bins).
-fn best_fit(
+/// New bins of `capacity` that `(size, count)`, largest size first, fill beyond the `open` ones, when each goes
+/// where the least is left over. `open`: (free, bins), each amount once; left as it then is.
+pub(super) fn best_fit(
     capacity: u32,
     sizes: impl Iterator<Item = (u32, i64)>,
     open: &mut Vec<(u32, i64)>,
 ) -> i64 {
-    open.clear();
     let mut bins = 0;
     for (size, mut left) in sizes {
         while left > 0 {

@@ -161,6 +161,25 @@ impl Bins {
         }
     }
 
+    /// Nodes that are not like the empty `node`, by the number of their free whole devices: entry `d` has `d` of
+    /// them free. Entry 0 is left at zero: those nodes have no say.
+    pub fn fragments(&self, node: &Room) -> Vec<u32> {
+        let mut counts = vec![0; node.whole as usize + 1];
+        match self {
+            Self::Levels(levels) => {
+                counts.iter_mut().zip(levels).for_each(|(count, &nodes)| *count = nodes);
+                counts[node.whole as usize] = 0;
+            }
+            Self::Rooms(rooms) => {
+                for room in rooms.iter().filter(|room| *room != node) {
+                    counts[room.whole.min(node.whole) as usize] += 1;
+                }
+            }
+        }
+        counts[0] = 0;
+        counts
+    }
+
     /// Nodes on which nothing is.
     pub fn empty_nodes(&self, node: &Room) -> u32 {
         match self {

@@ -32,6 +32,11 @@ impl Growing {
         self.bins.empty_nodes(&self.empty_node)
     }
 
+    /// Nodes on which something is, by free whole devices: see [`Bins::fragments`].
+    pub fn fragments(&self) -> Vec<u32> {
+        self.bins.fragments(&self.empty_node)
+    }
+
     /// Adds as many new nodes as the parts need, or none if the pool may not grow that far.
     fn grow_for(&mut self, parts: &[Part]) -> bool {
         let most = self.most_new - self.new_nodes;

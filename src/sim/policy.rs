@@ -283,8 +283,12 @@ fn kappa(knobs: &mut Knobs<'_>) -> Result<f64, String> {
     knobs::number(knobs.value("the cost of a waiting GPU-hour in GPU-hours, as in adaptive@20")?)
 }
 
-const UNITS: [(&str, Unit); 3] =
-    [("nodes", Unit::Nodes), ("gpus", Unit::Gpus), ("scenario", Unit::Scenario)];
+const UNITS: [(&str, Unit); 4] = [
+    ("nodes", Unit::Nodes),
+    ("gpus", Unit::Gpus),
+    ("scenario", Unit::Scenario),
+    ("windows", Unit::Windows),
+];
 
 fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     let value = knobs.value("a probability, as in quantile:0.9")?;
@@ -301,7 +305,10 @@ fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
         idle: idle_rule(knobs)?,
         calibrated: knobs.choice("calibrated", &[("no", false), ("yes", true)])?,
     };
-    if rule.calibrated && rule.unit == Unit::Scenario {
+    if rule.unit == Unit::Windows && !matches!(rule.scheme, Scheme::Burst | Scheme::All) {
+        return Err("unit=windows needs by=burst or by=all".to_owned());
+    }
+    if rule.calibrated && !matches!(rule.unit, Unit::Nodes | Unit::Gpus) {
         return Err("calibrated=yes needs unit=nodes or unit=gpus".to_owned());
     }
     let wrong = [level, keep].into_iter().find(|share| !(0.5..=0.999).contains(share));

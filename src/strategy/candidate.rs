@@ -2,7 +2,7 @@
 
 use super::{
     ConditionalQuantile, FixedHeadroom, Headroom, Idle, Learned, LearnedIdle, Learner, Levels,
-    PoolView, Reactive, SpareRule, Strategy, Unit, Want, Watermark, learner::next_change,
+    PoolView, Reactive, SpareRule, Strategy, Timers, Unit, Want, Watermark, learner::next_change,
 };
 use crate::{
     forecast::{
@@ -182,6 +182,12 @@ impl Candidate {
         }
     }
 
+    /// What has to be known to build its view.
+    fn timers(&self) -> Timers {
+        let fragments = matches!(self, Self::Quantile(rule) if rule.unit == Unit::Windows);
+        Timers { fragments, ..Timers::default() }
+    }
+
     /// The candidate with the levels that were in use at `at`.
     #[must_use]
     pub fn corrected(&self, levels: &Levels, at: Timestamp) -> Self {
@@ -242,6 +248,10 @@ struct Replayed {
 }
 
 impl Strategy for Replayed {
+    fn timers(&self) -> Timers {
+        self.candidate.timers()
+    }
+
     fn want(&mut self, view: &PoolView<'_>) -> Want {
         for arrival in view.arrivals {
             let (milli, shape, owner) = (arrival.gpu_milli, arrival.shape, arrival.owner);

@@ -11,7 +11,7 @@
 //! # Source
 //! Newsvendor quantile with conditional empirical distributions; see [`crate::forecast::quantile`].
 
-use super::{Candidate, Idle, Learned, Learner, PoolView, Strategy, Want};
+use super::{Candidate, Idle, Learned, Learner, PoolView, Strategy, Timers, Want};
 use crate::forecast::{
     bins::{Features, Scheme},
     deficit::NODE_MILLI,
@@ -28,6 +28,8 @@ pub enum Unit {
     /// Whole empty nodes, by the quantile of the node deficit instead of that of the rise in GPUs: sees
     /// how jobs of these sizes pack.
     Scenario,
+    /// Whole empty nodes, by packing past windows onto what is free now: sees fragments as well.
+    Windows,
 }
 
 /// How much is kept spare in a situation.
@@ -56,6 +58,7 @@ impl fmt::Display for SpareRule {
             Unit::Gpus => "gpus",
             Unit::Nodes => "nodes",
             Unit::Scenario => "scenario",
+            Unit::Windows => "windows",
         };
         write!(f, "quantile:{},by={},unit={unit}", self.level, self.scheme)?;
         if self.keep > self.level {
@@ -81,6 +84,19 @@ impl SpareRule {
         Some(table.quantile(self.scheme, &features, level).max(0))
     }
 
+    /// Empty nodes that suffice with probability `level` beside what is free now; `None` without windows.
+    fn beside(
+        &self,
+        learned: &Learned,
+        features: &Features,
+        level: f64,
+        view: &PoolView<'_>,
+    ) -> Option<i64> {
+        let scenarios = learned.scenarios.as_ref()?;
+        let nodes = scenarios.empty_nodes(self.scheme, features, level, view.fragments);
+        Some(i64::from(nodes) * NODE_MILLI)
+    }
+
     /// What the rule wants; without quantiles nothing beyond what waits.
     pub fn want(
         &self,
@@ -93,19 +109,20 @@ impl SpareRule {
             let bound = learned.and_then(|learned| match self.unit {
                 Unit::Gpus | Unit::Nodes => self.bound(learned, features, level),
                 Unit::Scenario => self.deficit(learned, *features, level),
+                Unit::Windows => self.beside(learned, features, level, view),
             });
             bound.map(|milli| milli as u64)
         };
         let Some(spare) = rise(self.level) else { return nothing };
         let node = match self.unit {
             Unit::Gpus | Unit::Nodes => view.node_milli(),
-            Unit::Scenario => NODE_MILLI.unsigned_abs(),
+            Unit::Scenario | Unit::Windows => NODE_MILLI.unsigned_abs(),
         };
         let nodes = |milli: u64| milli.div_ceil(node) as u32;
         let keep = rise(self.keep.max(self.level)).unwrap_or(spare);
         match self.unit {
             Unit::Gpus => Want { spare_milli: spare, keep_milli: keep, ..nothing },
-            Unit::Nodes | Unit::Scenario => {
+            Unit::Nodes | Unit::Scenario | Unit::Windows => {
                 Want { spare_nodes: nodes(spare), keep_nodes: nodes(keep), ..nothing }
             }
         }
@@ -127,6 +144,10 @@ impl ConditionalQuantile {
 }
 
 impl Strategy for ConditionalQuantile {
+    fn timers(&self) -> Timers {
+        Timers { fragments: self.rule.unit == Unit::Windows, ..Timers::default() }
+    }
+
     fn want(&mut self, view: &PoolView<'_>) -> Want {
         self.learner.observe(view);
         let features = self.learner.features(view.now);

@@ -80,6 +80,7 @@ mod tests {
             firm_nodes: 0,
             spare_milli: u64::from(idle) * 8000,
             spare_nodes: idle,
+            fragments: &[],
             arrivals: &[],
             finishes: &[],
             shapes: &[],

@@ -245,6 +245,7 @@ impl Stock {
             firm_nodes,
             spare_milli,
             spare_nodes,
+            fragments: &[],
             arrivals: &[],
             finishes: &[],
             shapes: &[],
