@@ -40,6 +40,7 @@ pub use settings::{Kappa, PoolSettings, Settings};
 
 use crate::{
     model::{Action, PoolSnapshot, Snapshot},
+    packing::Fragments,
     strategy::{Candidate, PoolView, Want, settle::settle},
     time::{Millis, Timestamp},
 };
@@ -134,7 +135,7 @@ struct Place<'a> {
     settings: &'a PoolSettings,
     seen: &'a Seen,
     firm: FirmNeed,
-    fragments: &'a [u32],
+    fragments: &'a Fragments,
     waiting_milli: u64,
 }
 

@@ -15,6 +15,7 @@ pub mod coverage;
 pub mod deficit;
 pub mod drift;
 pub mod events;
+mod fill;
 mod fourier;
 pub mod gaps;
 mod history;

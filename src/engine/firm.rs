@@ -6,7 +6,7 @@
 use super::decision::FirmNeed;
 use crate::{
     model::{NodeSnapshot, NodeStage, Pool, Shape, ShapeId, Snapshot},
-    packing::{Bins, Growing, Part, Room, pack_units, split},
+    packing::{Bins, Fragments, Growing, Part, Room, pack_units, split},
 };
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -38,8 +38,8 @@ struct Units {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Packed {
     pub(super) needs: Vec<FirmNeed>,
-    /// Nodes that are not empty then, by free devices: see [`crate::strategy::PoolView::fragments`].
-    pub(super) fragments: Vec<Vec<u32>>,
+    /// What is free then on nodes that are not empty.
+    pub(super) fragments: Vec<Fragments>,
     pub(super) waiting_milli: Vec<u64>,
 }
 

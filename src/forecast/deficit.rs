@@ -5,8 +5,7 @@
 //! a node of eight, eight jobs of five fill eight. Jobs older than the window neither help nor count.
 //!
 //! Packing: workers of at least a node take whole nodes; the rest goes in falling order of size where
-//! the least is left over (best-fit decreasing: at most 11/9 of the optimum and a node; exact when each
-//! size divides the next, as 1, 2, 4, 8). Shares of a device are first packed into devices in the same
+//! the least is left over (best-fit decreasing, see [`super::fill`]). Shares of a device are first packed into devices in the same
 //! way. Devices are all that is packed: CPU and memory are not looked at. A worker with shares of several
 //! devices is taken to need them whole, which errs to more nodes. Packs are only made where the set of
 //! jobs is about to shrink, since a larger set never needs fewer nodes.
@@ -15,6 +14,7 @@
 
 use super::{
     events::{Event, Events},
+    fill::{fill_bins, fill_nodes},
     labels::{Labels, Span},
 };
 use crate::{model::Shape, time::Timestamp, units::GPU_MILLI};
@@ -112,13 +112,16 @@ pub(super) struct Running<'a> {
     devices: Vec<i64>,
     /// Shares of a device, largest first.
     shares: Vec<(u32, i64)>,
+    /// Room for computations.
     open: Vec<(u32, i64)>,
+    levels: Vec<i64>,
 }
 
 impl<'a> Running<'a> {
     pub(super) fn new(sizes: &'a NodeSizes) -> Self {
         let devices = vec![0; sizes.per_node as usize];
-        Self { sizes, whole_nodes: 0, devices, shares: Vec::new(), open: Vec::new() }
+        let levels = vec![0; devices.len() + 1];
+        Self { sizes, whole_nodes: 0, devices, shares: Vec::new(), open: Vec::new(), levels }
     }
 
     pub(super) const fn gpus_per_node(&self) -> u32 {
@@ -172,78 +175,25 @@ impl<'a> Running<'a> {
 
     /// Nodes that the state fills on no free capacity.
     fn nodes(&mut self) -> i64 {
-        let shared = self.shared_devices();
-        let last = self.devices.len() - 1;
-        let rests = (1..=last).rev().map(|size| (size as u32, self.devices[size]));
+        self.open.clear();
+        let shared = fill_bins(GPU_MILLI, self.shares.iter().copied(), &mut self.open);
         // On nodes of one device there are no rests: a shared device is a node.
-        if last == 0 {
+        if self.devices.len() == 1 {
             return self.whole_nodes + shared;
         }
-        let rests = rests.chain([(1, shared)]);
-        self.open.clear();
-        self.whole_nodes + best_fit(self.sizes.per_node, rests, &mut self.open)
+        self.levels.fill(0);
+        let rests = self.devices.iter().copied().enumerate().skip(1).rev();
+        self.whole_nodes + fill_nodes(&mut self.levels, rests.chain([(1, shared)]))
     }
 
-    /// The state by devices: entry 0 is whole nodes, entry `d` parts of `d` devices, shares of devices packed
-    /// into whole ones.
-    pub(super) fn by_devices(&mut self) -> Vec<u32> {
-        let shared = self.shared_devices();
-        let mut counts = self.devices.clone();
-        counts[0] = self.whole_nodes;
-        let last = counts.len() - 1;
-        counts[last.min(1)] += shared;
-        counts.into_iter().map(|count| u32::try_from(count).unwrap_or(0)).collect()
+    /// The state by devices: entry 0 is whole nodes, entry `d` parts of `d` devices.
+    pub(super) fn by_devices(&self) -> impl Iterator<Item = i64> {
+        std::iter::once(self.whole_nodes).chain(self.devices.iter().copied().skip(1))
     }
 
-    fn shared_devices(&mut self) -> i64 {
-        self.open.clear();
-        best_fit(GPU_MILLI, self.shares.iter().copied(), &mut self.open)
-    }
-}
-
-/// New bins of `capacity` that `(size, count)`, largest size first, fill beyond the `open` ones, when each goes
-/// where the least is left over. `open`: (free, bins), each amount once; left as it then is.
-pub(super) fn best_fit(
-    capacity: u32,
-    sizes: impl Iterator<Item = (u32, i64)>,
-    open: &mut Vec<(u32, i64)>,
-) -> i64 {
-    let mut bins = 0;
-    for (size, mut left) in sizes {
-        while left > 0 {
-            let fitting = (0..open.len()).filter(|&place| open[place].0 >= size);
-            let tightest = fitting.min_by_key(|&place| open[place].0);
-            let found = tightest.map(|place| open.swap_remove(place));
-            let (free, count) = found.unwrap_or_else(|| {
-                let per_bin = i64::from(capacity / size).max(1);
-                let fresh = (left + per_bin - 1) / per_bin;
-                bins += fresh;
-                (capacity.max(size), fresh)
-            });
-            // Equal sizes go on filling the same bin, since it then has the least left.
-            let per_bin = i64::from(free / size);
-            let full = count.min(left / per_bin);
-            put(open, free - per_bin as u32 * size, full);
-            left -= full * per_bin;
-            let mut untouched = count - full;
-            if untouched > 0 && left > 0 {
-                put(open, free - left as u32 * size, 1);
-                untouched -= 1;
-                left = 0;
-            }
-            put(open, free, untouched);
-        }
-    }
-    bins
-}
-
-fn put(open: &mut Vec<(u32, i64)>, free: u32, bins: i64) {
-    if free == 0 || bins == 0 {
-        return;
-    }
-    match open.iter_mut().find(|entry| entry.0 == free) {
-        Some(entry) => entry.1 += bins,
-        None => open.push((free, bins)),
+    /// Shares of a device by size, largest first.
+    pub(super) fn shares(&self) -> &[(u32, i64)] {
+        &self.shares
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pools while waiting work is packed onto them: first onto what exists, then onto new nodes.
 
-use super::{Bins, Part, Room};
+use super::{Bins, Fragments, Part, Room};
 
 /// What a pool has left, and by how many nodes it may grow.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ impl Growing {
         self.bins.empty_nodes(&self.empty_node)
     }
 
-    /// Nodes on which something is, by free whole devices: see [`Bins::fragments`].
-    pub fn fragments(&self) -> Vec<u32> {
+    /// What is left on nodes that are not empty.
+    pub fn fragments(&self) -> Fragments {
         self.bins.fragments(&self.empty_node)
     }
 

@@ -15,7 +15,9 @@ use super::{Candidate, Idle, Learned, Learner, PoolView, Strategy, Timers, Want}
 use crate::forecast::{
     bins::{Features, Scheme},
     deficit::NODE_MILLI,
+    scenarios::Free,
 };
+use crate::packing::Fragments;
 use std::fmt;
 
 /// What the rise is kept ready in.
@@ -84,17 +86,37 @@ impl SpareRule {
         Some(table.quantile(self.scheme, &features, level).max(0))
     }
 
-    /// Empty nodes that suffice with probability `level` beside what is free now; `None` without windows.
+    /// Thousandths of a node to have ready and to keep beside what is free now; `None` without windows.
     fn beside(
         &self,
         learned: &Learned,
         features: &Features,
-        level: f64,
         view: &PoolView<'_>,
-    ) -> Option<i64> {
+    ) -> Option<[u64; 2]> {
+        let Fragments { nodes, devices } = view.fragments;
+        let levels = [self.level, self.keep.max(self.level)];
         let scenarios = learned.scenarios.as_ref()?;
-        let nodes = scenarios.empty_nodes(self.scheme, features, level, view.fragments);
-        Some(i64::from(nodes) * NODE_MILLI)
+        let needs = scenarios.empty_nodes(self.scheme, features, levels, Free { nodes, devices });
+        Some(needs.map(|nodes| u64::from(nodes) * NODE_MILLI.unsigned_abs()))
+    }
+
+    /// What to have ready and what to keep, in thousandths of GPUs or of nodes; `None` as long as too little
+    /// is known.
+    fn ready(
+        &self,
+        learned: &Learned,
+        features: &Features,
+        view: &PoolView<'_>,
+    ) -> Option<[u64; 2]> {
+        let both = |of: &dyn Fn(f64) -> Option<i64>| {
+            let [start, keep] = [of(self.level)?, of(self.keep.max(self.level))?];
+            Some([start, keep].map(i64::unsigned_abs))
+        };
+        match self.unit {
+            Unit::Gpus | Unit::Nodes => both(&|level| self.bound(learned, features, level)),
+            Unit::Scenario => both(&|level| self.deficit(learned, *features, level)),
+            Unit::Windows => self.beside(learned, features, view),
+        }
     }
 
     /// What the rule wants; without quantiles nothing beyond what waits.
@@ -105,21 +127,13 @@ impl SpareRule {
         view: &PoolView<'_>,
     ) -> Want {
         let nothing = self.idle.only(learned, view);
-        let rise = |level| {
-            let bound = learned.and_then(|learned| match self.unit {
-                Unit::Gpus | Unit::Nodes => self.bound(learned, features, level),
-                Unit::Scenario => self.deficit(learned, *features, level),
-                Unit::Windows => self.beside(learned, features, level, view),
-            });
-            bound.map(|milli| milli as u64)
-        };
-        let Some(spare) = rise(self.level) else { return nothing };
+        let ready = learned.and_then(|learned| self.ready(learned, features, view));
+        let Some([spare, keep]) = ready else { return nothing };
         let node = match self.unit {
             Unit::Gpus | Unit::Nodes => view.node_milli(),
             Unit::Scenario | Unit::Windows => NODE_MILLI.unsigned_abs(),
         };
         let nodes = |milli: u64| milli.div_ceil(node) as u32;
-        let keep = rise(self.keep.max(self.level)).unwrap_or(spare);
         match self.unit {
             Unit::Gpus => Want { spare_milli: spare, keep_milli: keep, ..nothing },
             Unit::Nodes | Unit::Scenario | Unit::Windows => {

@@ -2,6 +2,7 @@
 
 use crate::{
     model::{Arrival, Finish, Shape},
+    packing::Fragments,
     time::{Millis, Timestamp},
 };
 
@@ -66,10 +67,9 @@ pub struct PoolView<'a> {
     pub spare_milli: u64,
     /// Whole empty nodes among `spare_milli`.
     pub spare_nodes: u32,
-    /// Nodes among those of `spare_milli` that are not empty, by the number of their free whole devices: entry
-    /// `d` has `d` of them free, entry 0 is zero. Empty for a strategy that did not ask for it
+    /// What of `spare_milli` is not on empty nodes. Nothing for a strategy that did not ask for it
     /// ([`Timers::fragments`]).
-    pub fragments: &'a [u32],
+    pub fragments: &'a Fragments,
     /// Jobs submitted to this pool since the last look, in order; the first look also tells of those
     /// that were running already.
     pub arrivals: &'a [Arrival],
@@ -174,7 +174,7 @@ pub(crate) fn test_view() -> PoolView<'static> {
         firm_nodes: 0,
         spare_milli: 0,
         spare_nodes: 0,
-        fragments: &[],
+        fragments: Fragments::none(),
         arrivals: &[],
         finishes: &[],
         shapes: &[],

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     model::Trace,
-    packing::{Bins, Growing, Part, pack_units},
+    packing::{Bins, Fragments, Growing, Part, pack_units},
     strategy::{Credit, Timers},
     time::Timestamp,
 };
@@ -23,8 +23,8 @@ pub(super) struct PoolNeed {
     pub(super) firm_nodes: u32,
     pub(super) spare_milli: u64,
     pub(super) spare_nodes: u32,
-    /// Nodes that are not empty, by free devices; empty if nobody asked.
-    pub(super) fragments: Vec<u32>,
+    /// What is free on nodes that are not empty, if somebody asked.
+    pub(super) fragments: Fragments,
 }
 
 /// What a look at the queue found about one class.
@@ -150,6 +150,6 @@ fn need_of(pool: &Growing, timers: Timers) -> PoolNeed {
         firm_nodes: pool.new_nodes(),
         spare_milli: pool.bins().free_milli(),
         spare_nodes: pool.empty_nodes(),
-        fragments: if timers.fragments { pool.fragments() } else { Vec::new() },
+        fragments: if timers.fragments { pool.fragments() } else { Fragments::default() },
     }
 }

@@ -46,7 +46,14 @@ fn fit(jobs: &[(i64, i64, usize)], span: &Span) -> Scenarios {
 /// What the only window of 100 s, the one after second 0, needs beside these fragments.
 fn need(jobs: &[(i64, i64, usize)], fragments: &[u32]) -> u32 {
     let scenarios = fit(jobs, &span(100, 100, 1000));
-    scenarios.empty_nodes(Scheme::All, &Features::default(), 1.0, fragments)
+    most(&scenarios, 1.0, fragments)
+}
+
+/// The quantile over all situations beside these fragments.
+fn most(scenarios: &Scenarios, level: f64, fragments: &[u32]) -> u32 {
+    let free = Free { nodes: fragments, devices: &[] };
+    let [need] = scenarios.empty_nodes(Scheme::All, &Features::default(), [level], free);
+    need
 }
 
 /// `fragments[d]` of nodes with so many devices free each.
@@ -79,12 +86,12 @@ fn brute(jobs: &[(i64, i64, usize)], horizon: i64, free: &[u32]) -> u32 {
         let mut parts = Vec::new();
         for job in running {
             let gpus = GPUS[job.2];
-            parts.extend(std::iter::repeat_n(8, gpus as usize / 8));
+            parts.extend(repeat_n(8, gpus as usize / 8));
             parts.extend(Some(gpus % 8).filter(|&rest| rest > 0));
         }
         parts.sort_unstable_by(|a, b| b.cmp(a));
         let enough = |&nodes: &u32| {
-            let new = std::iter::repeat_n(8, nodes as usize);
+            let new = repeat_n(8, nodes as usize);
             fits(&parts, &mut free.iter().copied().chain(new).collect::<Vec<_>>())
         };
         (0..=parts.len() as u32).find(enough).unwrap()
@@ -111,6 +118,28 @@ fn a_window_in_which_nothing_came_asks_for_nothing() {
 }
 
 #[test]
+fn shares_go_onto_what_is_left_of_shared_devices_first() {
+    let shapes = [Shape { gpu_milli: 600, ..Shape::whole_gpus(1) }];
+    let mut events = Events::new(Timestamp::ZERO, 0);
+    for second in 1..=3 {
+        let at = Timestamp::from_secs(second);
+        events.push(Event::arrival(at, 600, ShapeId(0), OwnerId(0)));
+    }
+    let (sizes, span) = (NodeSizes::new(2, &shapes), span(100, 100, 1000));
+    let scenarios = Scenarios::fit(&events, &sizes, &span, &[Features::default()]).unwrap();
+    let need = |nodes: &[u32], devices: &[(u32, u32)]| {
+        let free = Free { nodes, devices };
+        scenarios.empty_nodes(Scheme::All, &Features::default(), [1.0], free)
+    };
+    // Three shares of 600 take three devices, two nodes of two.
+    assert_eq!(need(&[], &[]), [2]);
+    assert_eq!(need(&[], &[(600, 1)]), [1]);
+    assert_eq!(need(&[], &[(599, 9)]), [2]);
+    assert_eq!(need(&[0, 1], &[(700, 2)]), [0]);
+    assert_eq!(need(&[0, 1], &[]), [1]);
+}
+
+#[test]
 fn jobs_that_replace_each_other_need_one_node() {
     assert_eq!(need(&[(1, 10, class(8)), (11, 10, class(8))], &[]), 1);
     assert_eq!(need(&[(1, 11, class(8)), (11, 10, class(8))], &[]), 2);
@@ -123,15 +152,18 @@ fn a_quantile_is_that_of_the_windows() {
     let jobs: Vec<_> = (0..10).flat_map(comes).collect();
     let scenarios = fit(&jobs, &span(400, 10, 10));
     // 0 1 2 3 0 1 2 3 0 1 and thirty zeros: of 40, 33 are 0, 3 are 1, 2 are 2, 2 are 3.
-    let at = |level| scenarios.empty_nodes(Scheme::All, &Features::default(), level, &[]);
     let levels = [0.0, 0.825, 0.826, 0.9, 0.901, 0.95, 0.951, 1.0];
-    assert_eq!(levels.map(at), [0, 0, 1, 1, 2, 2, 3, 3]);
+    let features = Features::default();
+    let needs = scenarios.empty_nodes(Scheme::All, &features, levels, Free::default());
+    assert_eq!(needs, [0, 0, 1, 1, 2, 2, 3, 3]);
+    assert_eq!(scenarios.all.alone(levels), needs);
 }
 
 #[test]
 fn a_situation_leans_on_all_and_one_that_has_seen_little_is_all() {
     let bin = |labels, need| {
-        let window = Window { alone: need, states: vec![vec![need, 0, 0, 0, 0, 0, 0, 0]] };
+        let state = State { parts: vec![need, 0, 0, 0, 0, 0, 0, 0], shares: Vec::new() };
+        let window = Window { alone: need, states: vec![state], count: 1 };
         Bin { labels, chosen: 1, windows: vec![window] }
     };
     let calm = Features::default();
@@ -139,14 +171,14 @@ fn a_situation_leans_on_all_and_one_that_has_seen_little_is_all() {
         let bursts = vec![bin(labels, own); Scheme::Burst.bins()];
         let scenarios = Scenarios { gpus_per_node: 8, all: bin(9999, all), bursts };
         assert!(scenarios.is_sound());
-        scenarios.empty_nodes(Scheme::Burst, &calm, 0.9, &[])
+        scenarios.empty_nodes(Scheme::Burst, &calm, [0.9], Free::default())
     };
-    assert_eq!(need(59, 0, 10), 10);
+    assert_eq!(need(59, 0, 10), [10]);
     // 60 own labels weigh 60 of 110: 4.5 of 10 are the others'; half a node is none.
-    assert_eq!(need(60, 0, 10), 5);
-    assert_eq!(need(150, 0, 2), 0);
-    assert_eq!(need(149, 0, 2), 1);
-    assert_eq!(need(20_000, 0, 10), 0);
+    assert_eq!(need(60, 0, 10), [5]);
+    assert_eq!(need(150, 0, 2), [0]);
+    assert_eq!(need(149, 0, 2), [1]);
+    assert_eq!(need(20_000, 0, 10), [0]);
 }
 
 #[test]
@@ -172,7 +204,7 @@ proptest! {
         let divides = [1, 2, 4, 8, 16].map(class);
         let jobs: Vec<_> = jobs.iter().map(|&(at, lasts, of)| (at, lasts, divides[of])).collect();
         let scenarios = fit(&jobs, &span(horizon, horizon, 1000));
-        let found = scenarios.empty_nodes(Scheme::All, &Features::default(), 1.0, &counted(&free));
+        let found = most(&scenarios, 1.0, &counted(&free));
         prop_assert_eq!(found, brute(&jobs, horizon, &free));
     }
 
@@ -183,9 +215,7 @@ proptest! {
         horizon in 1i64..30,
     ) {
         let scenarios = fit(&jobs, &span(horizon, horizon, 1000));
-        let need = |fragments: &[u32]| {
-            scenarios.empty_nodes(Scheme::All, &Features::default(), 1.0, fragments)
-        };
+        let need = |fragments: &[u32]| most(&scenarios, 1.0, fragments);
         let (found, alone) = (need(&counted(&free)), need(&[]));
         prop_assert!(brute(&jobs, horizon, &free) <= found && found <= alone);
         let best = brute(&jobs, horizon, &[]);
@@ -200,10 +230,7 @@ proptest! {
         level in 0.5f64..1.0,
     ) {
         let scenarios = fit(&jobs, &span(300, 60, 5));
-        let features = Features::default();
-        let need = |free: &[u32]| {
-            scenarios.empty_nodes(Scheme::All, &features, level, &counted(free))
-        };
+        let need = |free: &[u32]| most(&scenarios, level, &counted(free));
         let before = need(&free);
         let place = grown.index(free.len());
         free[place] = (free[place] + by).min(8);
@@ -219,13 +246,21 @@ proptest! {
         let scenarios = fit(&jobs, &span(300, 60, 5));
         let bin = &scenarios.all;
         let fragments = counted(&free);
-        let need = |window: &Window| window.empty_nodes(8, &fragments, &mut Vec::new());
-        let mut needs: Vec<u32> = bin.windows.iter().map(need).collect();
+        let mut packer = Packer::new(8, Free { nodes: &fragments, devices: &[] });
+        let mut need = |window: &Window| {
+            let most = window.states.iter().map(|state| packer.empty_nodes(state)).max().unwrap();
+            prop_assert!(most <= window.alone);
+            Ok(repeat_n(most, window.count as usize))
+        };
+        let mut needs = Vec::new();
+        for window in &bin.windows {
+            needs.extend(need(window)?);
+        }
         needs.resize(bin.chosen as usize, 0);
         needs.sort_unstable();
         prop_assert_eq!(
-            bin.empty_nodes(8, level, &fragments),
-            needs[rank(bin.chosen, level) as usize - 1]
+            bin.empty_nodes([level, 0.5], &mut packer),
+            [level, 0.5].map(|level| needs[rank(bin.chosen, level) as usize - 1])
         );
     }
 
