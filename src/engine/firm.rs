@@ -147,8 +147,14 @@ fn room_of(node: &NodeSnapshot, empty: &Room) -> Room {
     }
     let coming = empty.whole.saturating_sub(node.gpus);
     let free = &node.free;
-    empty.with_left(free.gpus.saturating_add(coming), &free.shared, free.cpu_milli, free.memory_mib)
+    // Nothing is told of a node on which nothing can run yet: it has all an empty one has.
+    let cpu_milli = free.cpu_milli.or(Some(empty.cpu_milli));
+    let memory_mib = free.memory_mib.or(Some(empty.memory_mib));
+    empty.with_left(free.gpus.saturating_add(coming), &free.shared, cpu_milli, memory_mib)
 }
+
+#[cfg(test)]
+mod agreement;
 
 #[cfg(test)]
 mod tests {

@@ -392,6 +392,9 @@ mod tests {
         assert!(error("adaptive@x").contains("found `x`"));
         assert!(error("quantile:0.9,calibrated=maybe").contains("no, yes"));
         assert!(error("quantile:0.9,unit=scenario,calibrated=yes").contains("unit=nodes"));
+        assert!(error("quantile:0.9,unit=windows,calibrated=yes").contains("unit=nodes"));
+        assert!(error("quantile:0.9,unit=windows,by=hour").contains("by=burst"));
+        assert!("quantile:0.9,unit=windows,by=all".parse::<PolicySpec>().is_ok());
         assert!(error("quantile:0.4,calibrated=yes").contains("0.5 to 0.999"));
         assert!(error("quantile:1.5").contains("0 to 1"));
     }

@@ -175,8 +175,14 @@ impl Strategy for ConditionalQuantile {
 mod tests {
     use super::*;
     use crate::{
-        forecast::quantile::Table,
-        model::{OwnerId, ShapeId},
+        forecast::{
+            deficit::NodeSizes,
+            events::{Event, Events},
+            labels::Span,
+            quantile::Table,
+            scenarios::Scenarios,
+        },
+        model::{OwnerId, Shape, ShapeId},
         strategy::{Arrival, want::test_view},
         time::{Millis, Timestamp},
     };
@@ -264,5 +270,47 @@ mod tests {
         let without = Learned { deficits: None, ..learned };
         let want = rule.want(Some(&without), &Features::default(), &test_view());
         assert_eq!((want.spare_nodes, want.keep_nodes), (0, 0));
+    }
+
+    /// In every hour of a day 8 GPUs come at once; windows are of an hour.
+    fn of_windows() -> (Learned, SpareRule) {
+        let shapes = [Shape::whole_gpus(8)];
+        let mut events = Events::new(Timestamp::ZERO, 0);
+        for hour in 0..24 {
+            let at = Timestamp::from_secs(hour * 3600 + 30);
+            let came = Event::arrival(at, 8000, ShapeId(0), OwnerId(0));
+            events.push(came);
+            events.push(came.finished(at + Millis::from_secs(60)));
+        }
+        let span = Span::recent(Timestamp::from_secs(24 * 3600), Millis::from_secs(3600));
+        let (_, count) = span.grid(&events);
+        let features = vec![Features::default(); count];
+        let sizes = NodeSizes::new(8, &shapes);
+        let scenarios = Scenarios::fit(&events, &sizes, &span, &features);
+        let rule = SpareRule { unit: Unit::Windows, ..policy(0.9, Scheme::Burst).rule };
+        (Learned { scenarios, ..Learned::default() }, rule)
+    }
+
+    #[test]
+    fn windows_want_empty_nodes_beside_what_is_free() {
+        let (learned, rule) = of_windows();
+        let want = |nodes: Vec<u32>| {
+            let fragments = Fragments { nodes, devices: Vec::new() };
+            let view = PoolView { fragments: &fragments, ..test_view() };
+            let want = rule.want(Some(&learned), &Features::default(), &view);
+            (want.spare_nodes, want.keep_nodes, want.spare_milli)
+        };
+        // Free halves do not hold a job of eight; a node with all devices free that is not empty does.
+        assert_eq!(want(vec![0, 0, 0, 0, 9, 0, 0, 0, 0]), (1, 1, 0));
+        assert_eq!(want(vec![0, 0, 0, 0, 0, 0, 0, 0, 1]), (0, 0, 0));
+        let nothing = rule.want(Some(&Learned::default()), &Features::default(), &test_view());
+        assert_eq!(nothing.spare_nodes, 0);
+    }
+
+    #[test]
+    fn only_windows_ask_for_fragments() {
+        let (_, rule) = of_windows();
+        assert!(ConditionalQuantile::new(rule).timers().fragments);
+        assert!(!policy(0.9, Scheme::Burst).timers().fragments);
     }
 }
