@@ -119,7 +119,7 @@ pub fn candidates(kappa: f64) -> Vec<Candidate> {
     let [short, middle] = [fixed(5), break_even(0.05)];
     add(Scheme::Burst, Unit::Gpus, &IN_GPUS, &[short, middle]);
     add(Scheme::Burst, Unit::Nodes, &IN_NODES, &[short, middle]);
-    add(Scheme::Burst, Unit::Windows, &BESIDE, &[short, middle]);
+    add(Scheme::Burst, Unit::Windows, &BESIDE, &[middle]);
     add(Scheme::BurstBlock, Unit::Nodes, &BY_BLOCK, &[short]);
     add(Scheme::WeekHour, Unit::Nodes, &[(0.9, 0.99)], &[middle]);
     add(Scheme::BurstActivity, Unit::Nodes, &[(0.9, 0.99)], &[middle]);
