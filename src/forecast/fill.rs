@@ -129,11 +129,15 @@ mod tests {
             items.sort_unstable_by(|a, b| b.cmp(a));
             let expected = one_by_one(12, &items, free.clone());
             let mut open = Vec::new();
-            free.iter().for_each(|&free| put(&mut open, free, 1));
+            for &free in &free {
+                put(&mut open, free, 1);
+            }
             let bins = fill_bins(12, counted(&items), &mut open);
             prop_assert_eq!((bins, spelled(open.into_iter())), expected.clone());
             let mut levels = vec![0; 13];
-            free.iter().for_each(|&free| levels[free as usize] += 1);
+            for &free in &free {
+                levels[free as usize] += 1;
+            }
             let sizes = counted(&items).map(|(size, count)| (size as usize, count));
             let nodes = fill_nodes(&mut levels, sizes);
             prop_assert_eq!((nodes, spelled((0..).zip(levels))), expected);

@@ -305,17 +305,17 @@ impl Packer {
 
     /// Empty nodes that a state needs beside what is free.
     fn empty_nodes(&mut self, state: &State) -> u32 {
-        let mut shared = 0;
+        let mut taken = 0;
         if !state.shares.is_empty() {
             self.open_devices.clone_from(&self.devices);
             let shares = state.shares.iter().map(|&(milli, count)| (milli, i64::from(count)));
-            shared = fill_bins(GPU_MILLI, shares, &mut self.open_devices);
+            taken = fill_bins(GPU_MILLI, shares, &mut self.open_devices);
         }
         self.open_levels.copy_from_slice(&self.levels);
         let per_node = self.levels.len() - 1;
         let of = |place: usize| state.parts.get(place).map_or(0, |&count| i64::from(count));
         let parts = [(per_node, of(0))].into_iter().chain((1..per_node).rev().map(|d| (d, of(d))));
-        let nodes = fill_nodes(&mut self.open_levels, parts.chain([(1, shared)]));
+        let nodes = fill_nodes(&mut self.open_levels, parts.chain([(1, taken)]));
         u32::try_from(nodes).unwrap_or(u32::MAX)
     }
 }

@@ -90,13 +90,13 @@ impl SpareRule {
     fn beside(
         &self,
         learned: &Learned,
-        features: &Features,
+        features: Features,
         view: &PoolView<'_>,
     ) -> Option<[u64; 2]> {
         let Fragments { nodes, devices } = view.fragments;
         let levels = [self.level, self.keep.max(self.level)];
         let scenarios = learned.scenarios.as_ref()?;
-        let needs = scenarios.empty_nodes(self.scheme, features, levels, Free { nodes, devices });
+        let needs = scenarios.empty_nodes(self.scheme, &features, levels, Free { nodes, devices });
         Some(needs.map(|nodes| u64::from(nodes) * NODE_MILLI.unsigned_abs()))
     }
 
@@ -105,7 +105,7 @@ impl SpareRule {
     fn ready(
         &self,
         learned: &Learned,
-        features: &Features,
+        features: Features,
         view: &PoolView<'_>,
     ) -> Option<[u64; 2]> {
         let both = |of: &dyn Fn(f64) -> Option<i64>| {
@@ -113,8 +113,8 @@ impl SpareRule {
             Some([start, keep].map(i64::unsigned_abs))
         };
         match self.unit {
-            Unit::Gpus | Unit::Nodes => both(&|level| self.bound(learned, features, level)),
-            Unit::Scenario => both(&|level| self.deficit(learned, *features, level)),
+            Unit::Gpus | Unit::Nodes => both(&|level| self.bound(learned, &features, level)),
+            Unit::Scenario => both(&|level| self.deficit(learned, features, level)),
             Unit::Windows => self.beside(learned, features, view),
         }
     }
@@ -127,7 +127,7 @@ impl SpareRule {
         view: &PoolView<'_>,
     ) -> Want {
         let nothing = self.idle.only(learned, view);
-        let ready = learned.and_then(|learned| self.ready(learned, features, view));
+        let ready = learned.and_then(|learned| self.ready(learned, *features, view));
         let Some([spare, keep]) = ready else { return nothing };
         let node = match self.unit {
             Unit::Gpus | Unit::Nodes => view.node_milli(),

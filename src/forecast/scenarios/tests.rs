@@ -59,7 +59,9 @@ fn most(scenarios: &Scenarios, level: f64, fragments: &[u32]) -> u32 {
 /// `fragments[d]` of nodes with so many devices free each.
 fn counted(free: &[u32]) -> Vec<u32> {
     let mut counts = vec![0; 9];
-    free.iter().for_each(|&free| counts[free as usize] += 1);
+    for &free in free {
+        counts[free as usize] += 1;
+    }
     counts
 }
 
