@@ -40,6 +40,7 @@ pub use settings::{Kappa, PoolSettings, Settings};
 
 use crate::{
     model::{Action, PoolSnapshot, Snapshot},
+    packing::Fragments,
     strategy::{Candidate, PoolView, Want, settle::settle},
     time::{Millis, Timestamp},
 };
@@ -85,6 +86,7 @@ pub fn decide(
             settings: &settings.pools[pool],
             seen,
             firm: packed.needs[pool],
+            fragments: &packed.fragments[pool],
             waiting_milli: packed.waiting_milli[pool],
         };
         let candidates = Arc::clone(&memory.candidates);
@@ -133,6 +135,7 @@ struct Place<'a> {
     settings: &'a PoolSettings,
     seen: &'a Seen,
     firm: FirmNeed,
+    fragments: &'a Fragments,
     waiting_milli: u64,
 }
 
@@ -207,6 +210,7 @@ impl Place<'_> {
             firm_nodes: self.firm.nodes,
             spare_milli: self.firm.spare_milli,
             spare_nodes: self.firm.spare_nodes,
+            fragments: self.fragments,
             arrivals: &self.told.arrivals,
             finishes: &self.told.finishes,
             shapes: &self.snapshot.shapes,

@@ -10,7 +10,7 @@ mod mix;
 mod part;
 mod room;
 
-pub use bins::Bins;
+pub use bins::{Bins, Fragments};
 pub use growing::{Growing, pack_units};
 pub use mix::{Class, LOSS_STEP, Mix};
 pub use part::{Part, split};

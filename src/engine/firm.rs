@@ -6,7 +6,7 @@
 use super::decision::FirmNeed;
 use crate::{
     model::{NodeSnapshot, NodeStage, Pool, Shape, ShapeId, Snapshot},
-    packing::{Bins, Growing, Part, Room, pack_units, split},
+    packing::{Bins, Fragments, Growing, Part, Room, pack_units, split},
 };
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -38,6 +38,8 @@ struct Units {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Packed {
     pub(super) needs: Vec<FirmNeed>,
+    /// What is free then on nodes that are not empty.
+    pub(super) fragments: Vec<Fragments>,
     pub(super) waiting_milli: Vec<u64>,
 }
 
@@ -70,7 +72,8 @@ pub(super) fn pack(snapshot: &Snapshot, rooms: &[PoolRoom<'_>], queued_from: &[f
         spare_nodes: pool.empty_nodes(),
         unplaced_units,
     };
-    Packed { needs: packed.iter().zip(unplaced).map(need).collect(), waiting_milli }
+    let fragments = packed.iter().map(Growing::fragments).collect();
+    Packed { needs: packed.iter().zip(unplaced).map(need).collect(), fragments, waiting_milli }
 }
 
 /// Everything that waits and fits somewhere, larger units of the same priority first.
@@ -144,8 +147,14 @@ fn room_of(node: &NodeSnapshot, empty: &Room) -> Room {
     }
     let coming = empty.whole.saturating_sub(node.gpus);
     let free = &node.free;
-    empty.with_left(free.gpus.saturating_add(coming), &free.shared, free.cpu_milli, free.memory_mib)
+    // Nothing is told of a node on which nothing can run yet: it has all an empty one has.
+    let cpu_milli = free.cpu_milli.or(Some(empty.cpu_milli));
+    let memory_mib = free.memory_mib.or(Some(empty.memory_mib));
+    empty.with_left(free.gpus.saturating_add(coming), &free.shared, cpu_milli, memory_mib)
 }
+
+#[cfg(test)]
+mod agreement;
 
 #[cfg(test)]
 mod tests {

@@ -5,8 +5,7 @@
 //! a node of eight, eight jobs of five fill eight. Jobs older than the window neither help nor count.
 //!
 //! Packing: workers of at least a node take whole nodes; the rest goes in falling order of size where
-//! the least is left over (best-fit decreasing: at most 11/9 of the optimum and a node; exact when each
-//! size divides the next, as 1, 2, 4, 8). Shares of a device are first packed into devices in the same
+//! the least is left over (best-fit decreasing, see [`super::fill`]). Shares of a device are first packed into devices in the same
 //! way. Devices are all that is packed: CPU and memory are not looked at. A worker with shares of several
 //! devices is taken to need them whole, which errs to more nodes. Packs are only made where the set of
 //! jobs is about to shrink, since a larger set never needs fewer nodes.
@@ -15,6 +14,7 @@
 
 use super::{
     events::{Event, Events},
+    fill::{fill_bins, fill_nodes},
     labels::{Labels, Span},
 };
 use crate::{model::Shape, time::Timestamp, units::GPU_MILLI};
@@ -70,6 +70,11 @@ impl NodeSizes {
         Self { per_node, classes: shapes.into_iter().map(of).collect() }
     }
 
+    /// Devices of a node.
+    pub(super) const fn gpus_per_node(&self) -> u32 {
+        self.per_node
+    }
+
     /// A shape that is not in the table is one worker of as many GPUs as the event says.
     fn footprint(&self, event: &Event) -> Footprint {
         self.classes.get(event.shape.0 as usize).copied().unwrap_or_else(|| {
@@ -90,41 +95,56 @@ pub fn deficits(events: &Events, sizes: &NodeSizes, span: &Span) -> Labels {
     let mut running = Running::new(sizes);
     let peak = |index: usize| {
         let t0 = first + span.step * index as i64;
-        running.peak(events.window(t0, t0 + span.horizon), t0) * NODE_MILLI
+        let mut peak = 0;
+        let window = events.window(t0, t0 + span.horizon);
+        running.visit_peaks(window, t0, |running| peak = peak.max(running.nodes()));
+        peak * NODE_MILLI
     };
     Labels { first, step: span.step, values: (0..count).map(peak).collect() }
 }
 
 /// The jobs of a window that still run, by size.
 #[derive(Debug)]
-struct Running<'a> {
+pub(super) struct Running<'a> {
     sizes: &'a NodeSizes,
     whole_nodes: i64,
     /// `devices[d]` rests of `d` devices; of 0 devices are those that need none.
     devices: Vec<i64>,
     /// Shares of a device, largest first.
     shares: Vec<(u32, i64)>,
+    /// Room for computations.
     open: Vec<(u32, i64)>,
+    levels: Vec<i64>,
 }
 
 impl<'a> Running<'a> {
-    fn new(sizes: &'a NodeSizes) -> Self {
+    pub(super) fn new(sizes: &'a NodeSizes) -> Self {
         let devices = vec![0; sizes.per_node as usize];
-        Self { sizes, whole_nodes: 0, devices, shares: Vec::new(), open: Vec::new() }
+        let levels = vec![0; devices.len() + 1];
+        Self { sizes, whole_nodes: 0, devices, shares: Vec::new(), open: Vec::new(), levels }
     }
 
-    /// The most nodes at any instant. Only the last state before the set shrinks is packed; all
-    /// events of an instant count together, so a job that comes as another goes needs no node.
-    fn peak(&mut self, window: vec_deque::Iter<'_, Event>, t0: Timestamp) -> i64 {
+    pub(super) const fn gpus_per_node(&self) -> u32 {
+        self.sizes.per_node
+    }
+
+    /// Visits the states that may need most: the last one before each time the set shrinks, and the last of
+    /// all. All events of an instant count together, so a job that comes as another goes needs no node.
+    pub(super) fn visit_peaks(
+        &mut self,
+        window: vec_deque::Iter<'_, Event>,
+        t0: Timestamp,
+        mut visit: impl FnMut(&mut Self),
+    ) {
         self.whole_nodes = 0;
         self.devices.fill(0);
         self.shares.clear();
         let mut window = window.filter(|event| event.arrived > t0).peekable();
-        let (mut peak, mut grown) = (0, false);
+        let mut grown = false;
         while let Some(&&Event { at, .. }) = window.peek() {
             let mut together = window.clone().take_while(|event| event.at == at);
             if grown && together.any(|event| !event.is_arrival()) {
-                peak = peak.max(self.nodes());
+                visit(self);
                 grown = false;
             }
             while let Some(event) = window.next_if(|event| event.at == at) {
@@ -132,7 +152,9 @@ impl<'a> Running<'a> {
                 grown |= event.is_arrival();
             }
         }
-        if grown { peak.max(self.nodes()) } else { peak }
+        if grown {
+            visit(self);
+        }
     }
 
     fn count(&mut self, event: &Event) {
@@ -151,63 +173,27 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// Nodes that the state fills on no free capacity.
     fn nodes(&mut self) -> i64 {
-        let shared = best_fit(GPU_MILLI, self.shares.iter().copied(), &mut self.open);
-        let last = self.devices.len() - 1;
-        let rests = (1..=last).rev().map(|size| (size as u32, self.devices[size]));
+        self.open.clear();
+        let shared = fill_bins(GPU_MILLI, self.shares.iter().copied(), &mut self.open);
         // On nodes of one device there are no rests: a shared device is a node.
-        if last == 0 {
+        if self.devices.len() == 1 {
             return self.whole_nodes + shared;
         }
-        let rests = rests.chain([(1, shared)]);
-        self.whole_nodes + best_fit(self.sizes.per_node, rests, &mut self.open)
+        self.levels.fill(0);
+        let rests = self.devices.iter().copied().enumerate().skip(1).rev();
+        self.whole_nodes + fill_nodes(&mut self.levels, rests.chain([(1, shared)]))
     }
-}
 
-/// Bins of `capacity` that `(size, count)`, largest size first, fill when each goes where the least is
-/// left over. `open` is room for the computation: (free, bins).
-fn best_fit(
-    capacity: u32,
-    sizes: impl Iterator<Item = (u32, i64)>,
-    open: &mut Vec<(u32, i64)>,
-) -> i64 {
-    open.clear();
-    let mut bins = 0;
-    for (size, mut left) in sizes {
-        while left > 0 {
-            let fitting = (0..open.len()).filter(|&place| open[place].0 >= size);
-            let tightest = fitting.min_by_key(|&place| open[place].0);
-            let found = tightest.map(|place| open.swap_remove(place));
-            let (free, count) = found.unwrap_or_else(|| {
-                let per_bin = i64::from(capacity / size).max(1);
-                let fresh = (left + per_bin - 1) / per_bin;
-                bins += fresh;
-                (capacity.max(size), fresh)
-            });
-            // Equal sizes go on filling the same bin, since it then has the least left.
-            let per_bin = i64::from(free / size);
-            let full = count.min(left / per_bin);
-            put(open, free - per_bin as u32 * size, full);
-            left -= full * per_bin;
-            let mut untouched = count - full;
-            if untouched > 0 && left > 0 {
-                put(open, free - left as u32 * size, 1);
-                untouched -= 1;
-                left = 0;
-            }
-            put(open, free, untouched);
-        }
+    /// The state by devices: entry 0 is whole nodes, entry `d` parts of `d` devices.
+    pub(super) fn by_devices(&self) -> impl Iterator<Item = i64> {
+        std::iter::once(self.whole_nodes).chain(self.devices.iter().copied().skip(1))
     }
-    bins
-}
 
-fn put(open: &mut Vec<(u32, i64)>, free: u32, bins: i64) {
-    if free == 0 || bins == 0 {
-        return;
-    }
-    match open.iter_mut().find(|entry| entry.0 == free) {
-        Some(entry) => entry.1 += bins,
-        None => open.push((free, bins)),
+    /// Shares of a device by size, largest first.
+    pub(super) fn shares(&self) -> &[(u32, i64)] {
+        &self.shares
     }
 }
 

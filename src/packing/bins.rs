@@ -5,6 +5,8 @@
 //! costs O(devices per node) however many nodes there are.
 
 use super::{DeviceMask, Part, Room};
+use crate::units::GPU_MILLI;
+use std::collections::BTreeMap;
 
 /// What is left on a set of nodes of one pool.
 #[derive(Clone, Debug)]
@@ -13,6 +15,23 @@ pub enum Bins {
     Levels(Vec<u32>),
     /// Each node with all its dimensions.
     Rooms(Vec<Room>),
+}
+
+/// What is free on nodes that are not empty, CPU and memory left aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fragments {
+    /// Entry `d`: nodes with `d` whole devices free. Entry 0 is zero: those nodes have no say.
+    pub nodes: Vec<u32>,
+    /// Shared devices of which something is left: (thousandths, devices), smallest first.
+    pub devices: Vec<(u32, u32)>,
+}
+
+impl Fragments {
+    /// Nothing is free, or nobody looked.
+    pub fn none() -> &'static Self {
+        static NONE: Fragments = Fragments { nodes: Vec::new(), devices: Vec::new() };
+        &NONE
+    }
 }
 
 /// Where a part was placed, and what it takes to undo that.
@@ -159,6 +178,29 @@ impl Bins {
             }
             Self::Rooms(rooms) => rooms.iter().map(|room| u64::from(room.free_milli)).sum(),
         }
+    }
+
+    /// What is free on nodes that are not like the empty `node`.
+    pub fn fragments(&self, node: &Room) -> Fragments {
+        let mut nodes = vec![0; node.whole as usize + 1];
+        let mut shared = BTreeMap::new();
+        match self {
+            Self::Levels(levels) => {
+                nodes.iter_mut().zip(levels).for_each(|(count, &nodes)| *count = nodes);
+                nodes[node.whole as usize] = 0;
+            }
+            Self::Rooms(rooms) => {
+                for room in rooms.iter().filter(|room| *room != node) {
+                    nodes[room.whole.min(node.whole) as usize] += 1;
+                    let devices = room.devices().iter().map(|&left| u32::from(left));
+                    for left in devices.filter(|left| (1..GPU_MILLI).contains(left)) {
+                        *shared.entry(left).or_default() += 1;
+                    }
+                }
+            }
+        }
+        nodes[0] = 0;
+        Fragments { nodes, devices: shared.into_iter().collect() }
     }
 
     /// Nodes on which nothing is.

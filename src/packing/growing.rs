@@ -1,6 +1,6 @@
 //! Pools while waiting work is packed onto them: first onto what exists, then onto new nodes.
 
-use super::{Bins, Part, Room};
+use super::{Bins, Fragments, Part, Room};
 
 /// What a pool has left, and by how many nodes it may grow.
 #[derive(Clone, Debug)]
@@ -30,6 +30,11 @@ impl Growing {
     /// Whole empty nodes left.
     pub fn empty_nodes(&self) -> u32 {
         self.bins.empty_nodes(&self.empty_node)
+    }
+
+    /// What is left on nodes that are not empty.
+    pub fn fragments(&self) -> Fragments {
+        self.bins.fragments(&self.empty_node)
     }
 
     /// Adds as many new nodes as the parts need, or none if the pool may not grow that far.

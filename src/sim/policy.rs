@@ -283,8 +283,12 @@ fn kappa(knobs: &mut Knobs<'_>) -> Result<f64, String> {
     knobs::number(knobs.value("the cost of a waiting GPU-hour in GPU-hours, as in adaptive@20")?)
 }
 
-const UNITS: [(&str, Unit); 3] =
-    [("nodes", Unit::Nodes), ("gpus", Unit::Gpus), ("scenario", Unit::Scenario)];
+const UNITS: [(&str, Unit); 4] = [
+    ("nodes", Unit::Nodes),
+    ("gpus", Unit::Gpus),
+    ("scenario", Unit::Scenario),
+    ("windows", Unit::Windows),
+];
 
 fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
     let value = knobs.value("a probability, as in quantile:0.9")?;
@@ -301,7 +305,10 @@ fn quantile(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
         idle: idle_rule(knobs)?,
         calibrated: knobs.choice("calibrated", &[("no", false), ("yes", true)])?,
     };
-    if rule.calibrated && rule.unit == Unit::Scenario {
+    if rule.unit == Unit::Windows && !matches!(rule.scheme, Scheme::Burst | Scheme::All) {
+        return Err("unit=windows needs by=burst or by=all".to_owned());
+    }
+    if rule.calibrated && !matches!(rule.unit, Unit::Nodes | Unit::Gpus) {
         return Err("calibrated=yes needs unit=nodes or unit=gpus".to_owned());
     }
     let wrong = [level, keep].into_iter().find(|share| !(0.5..=0.999).contains(share));
@@ -385,6 +392,9 @@ mod tests {
         assert!(error("adaptive@x").contains("found `x`"));
         assert!(error("quantile:0.9,calibrated=maybe").contains("no, yes"));
         assert!(error("quantile:0.9,unit=scenario,calibrated=yes").contains("unit=nodes"));
+        assert!(error("quantile:0.9,unit=windows,calibrated=yes").contains("unit=nodes"));
+        assert!(error("quantile:0.9,unit=windows,by=hour").contains("by=burst"));
+        assert!("quantile:0.9,unit=windows,by=all".parse::<PolicySpec>().is_ok());
         assert!(error("quantile:0.4,calibrated=yes").contains("0.5 to 0.999"));
         assert!(error("quantile:1.5").contains("0 to 1"));
     }

@@ -17,6 +17,7 @@ use crate::{
         labels::{LOOK_BACK, Span, deltas},
         profile::Profile,
         quantile::Table,
+        scenarios::Scenarios,
     },
     model::{OwnerId, ShapeId},
     time::{Millis, Timestamp},
@@ -45,6 +46,9 @@ pub struct Learned {
     /// [`crate::forecast::deficit`].
     #[serde(default)]
     pub deficits: Option<Table>,
+    /// Past windows to pack onto what is free, once there are any.
+    #[serde(default)]
+    pub scenarios: Option<Scenarios>,
     /// Within this time a rise counts: the lead time and the time until it is noticed.
     pub horizon: Millis,
     /// Idle gaps of the nodes.
@@ -59,6 +63,7 @@ impl Learned {
     pub(crate) fn is_sound(&self) -> bool {
         let tables = [&self.table, &self.deficits];
         tables.into_iter().flatten().all(Table::is_sound)
+            && self.scenarios.as_ref().is_none_or(Scenarios::is_sound)
             && (Millis::ZERO..=LOOK_BACK).contains(&self.horizon)
             && self.gaps.is_sound()
             && self.profile.as_ref().is_none_or(Profile::is_sound)
@@ -230,6 +235,7 @@ impl Learner {
         self.learned = Some(Arc::new(Learned {
             table,
             deficits,
+            scenarios: Scenarios::fit(events, &sizes, &span, &features),
             horizon: span.horizon,
             gaps: self.needed.gaps(view.now),
             profile: Profile::fit(events, view.now, span.horizon),

@@ -11,11 +11,13 @@
 //! # Source
 //! Newsvendor quantile with conditional empirical distributions; see [`crate::forecast::quantile`].
 
-use super::{Candidate, Idle, Learned, Learner, PoolView, Strategy, Want};
+use super::{Candidate, Idle, Learned, Learner, PoolView, Strategy, Timers, Want};
 use crate::forecast::{
     bins::{Features, Scheme},
     deficit::NODE_MILLI,
+    scenarios::Free,
 };
+use crate::packing::Fragments;
 use std::fmt;
 
 /// What the rise is kept ready in.
@@ -28,6 +30,8 @@ pub enum Unit {
     /// Whole empty nodes, by the quantile of the node deficit instead of that of the rise in GPUs: sees
     /// how jobs of these sizes pack.
     Scenario,
+    /// Whole empty nodes, by packing past windows onto what is free now: sees fragments as well.
+    Windows,
 }
 
 /// How much is kept spare in a situation.
@@ -56,6 +60,7 @@ impl fmt::Display for SpareRule {
             Unit::Gpus => "gpus",
             Unit::Nodes => "nodes",
             Unit::Scenario => "scenario",
+            Unit::Windows => "windows",
         };
         write!(f, "quantile:{},by={},unit={unit}", self.level, self.scheme)?;
         if self.keep > self.level {
@@ -81,6 +86,39 @@ impl SpareRule {
         Some(table.quantile(self.scheme, &features, level).max(0))
     }
 
+    /// Thousandths of a node to have ready and to keep beside what is free now; `None` without windows.
+    fn beside(
+        &self,
+        learned: &Learned,
+        features: Features,
+        view: &PoolView<'_>,
+    ) -> Option<[u64; 2]> {
+        let Fragments { nodes, devices } = view.fragments;
+        let levels = [self.level, self.keep.max(self.level)];
+        let scenarios = learned.scenarios.as_ref()?;
+        let needs = scenarios.empty_nodes(self.scheme, &features, levels, Free { nodes, devices });
+        Some(needs.map(|nodes| u64::from(nodes) * NODE_MILLI.unsigned_abs()))
+    }
+
+    /// What to have ready and what to keep, in thousandths of GPUs or of nodes; `None` as long as too little
+    /// is known.
+    fn ready(
+        &self,
+        learned: &Learned,
+        features: Features,
+        view: &PoolView<'_>,
+    ) -> Option<[u64; 2]> {
+        let both = |of: &dyn Fn(f64) -> Option<i64>| {
+            let [start, keep] = [of(self.level)?, of(self.keep.max(self.level))?];
+            Some([start, keep].map(i64::unsigned_abs))
+        };
+        match self.unit {
+            Unit::Gpus | Unit::Nodes => both(&|level| self.bound(learned, &features, level)),
+            Unit::Scenario => both(&|level| self.deficit(learned, features, level)),
+            Unit::Windows => self.beside(learned, features, view),
+        }
+    }
+
     /// What the rule wants; without quantiles nothing beyond what waits.
     pub fn want(
         &self,
@@ -89,23 +127,16 @@ impl SpareRule {
         view: &PoolView<'_>,
     ) -> Want {
         let nothing = self.idle.only(learned, view);
-        let rise = |level| {
-            let bound = learned.and_then(|learned| match self.unit {
-                Unit::Gpus | Unit::Nodes => self.bound(learned, features, level),
-                Unit::Scenario => self.deficit(learned, *features, level),
-            });
-            bound.map(|milli| milli as u64)
-        };
-        let Some(spare) = rise(self.level) else { return nothing };
+        let ready = learned.and_then(|learned| self.ready(learned, *features, view));
+        let Some([spare, keep]) = ready else { return nothing };
         let node = match self.unit {
             Unit::Gpus | Unit::Nodes => view.node_milli(),
-            Unit::Scenario => NODE_MILLI.unsigned_abs(),
+            Unit::Scenario | Unit::Windows => NODE_MILLI.unsigned_abs(),
         };
         let nodes = |milli: u64| milli.div_ceil(node) as u32;
-        let keep = rise(self.keep.max(self.level)).unwrap_or(spare);
         match self.unit {
             Unit::Gpus => Want { spare_milli: spare, keep_milli: keep, ..nothing },
-            Unit::Nodes | Unit::Scenario => {
+            Unit::Nodes | Unit::Scenario | Unit::Windows => {
                 Want { spare_nodes: nodes(spare), keep_nodes: nodes(keep), ..nothing }
             }
         }
@@ -127,6 +158,10 @@ impl ConditionalQuantile {
 }
 
 impl Strategy for ConditionalQuantile {
+    fn timers(&self) -> Timers {
+        Timers { fragments: self.rule.unit == Unit::Windows, ..Timers::default() }
+    }
+
     fn want(&mut self, view: &PoolView<'_>) -> Want {
         self.learner.observe(view);
         let features = self.learner.features(view.now);
@@ -140,8 +175,14 @@ impl Strategy for ConditionalQuantile {
 mod tests {
     use super::*;
     use crate::{
-        forecast::quantile::Table,
-        model::{OwnerId, ShapeId},
+        forecast::{
+            deficit::NodeSizes,
+            events::{Event, Events},
+            labels::Span,
+            quantile::Table,
+            scenarios::Scenarios,
+        },
+        model::{OwnerId, Shape, ShapeId},
         strategy::{Arrival, want::test_view},
         time::{Millis, Timestamp},
     };
@@ -229,5 +270,47 @@ mod tests {
         let without = Learned { deficits: None, ..learned };
         let want = rule.want(Some(&without), &Features::default(), &test_view());
         assert_eq!((want.spare_nodes, want.keep_nodes), (0, 0));
+    }
+
+    /// In every hour of a day 8 GPUs come at once; windows are of an hour.
+    fn of_windows() -> (Learned, SpareRule) {
+        let shapes = [Shape::whole_gpus(8)];
+        let mut events = Events::new(Timestamp::ZERO, 0);
+        for hour in 0..24 {
+            let at = Timestamp::from_secs(hour * 3600 + 30);
+            let came = Event::arrival(at, 8000, ShapeId(0), OwnerId(0));
+            events.push(came);
+            events.push(came.finished(at + Millis::from_secs(60)));
+        }
+        let span = Span::recent(Timestamp::from_secs(24 * 3600), Millis::from_secs(3600));
+        let (_, count) = span.grid(&events);
+        let features = vec![Features::default(); count];
+        let sizes = NodeSizes::new(8, &shapes);
+        let scenarios = Scenarios::fit(&events, &sizes, &span, &features);
+        let rule = SpareRule { unit: Unit::Windows, ..policy(0.9, Scheme::Burst).rule };
+        (Learned { scenarios, ..Learned::default() }, rule)
+    }
+
+    #[test]
+    fn windows_want_empty_nodes_beside_what_is_free() {
+        let (learned, rule) = of_windows();
+        let want = |nodes: Vec<u32>| {
+            let fragments = Fragments { nodes, devices: Vec::new() };
+            let view = PoolView { fragments: &fragments, ..test_view() };
+            let want = rule.want(Some(&learned), &Features::default(), &view);
+            (want.spare_nodes, want.keep_nodes, want.spare_milli)
+        };
+        // Free halves do not hold a job of eight; a node with all devices free that is not empty does.
+        assert_eq!(want(vec![0, 0, 0, 0, 9, 0, 0, 0, 0]), (1, 1, 0));
+        assert_eq!(want(vec![0, 0, 0, 0, 0, 0, 0, 0, 1]), (0, 0, 0));
+        let nothing = rule.want(Some(&Learned::default()), &Features::default(), &test_view());
+        assert_eq!(nothing.spare_nodes, 0);
+    }
+
+    #[test]
+    fn only_windows_ask_for_fragments() {
+        let (_, rule) = of_windows();
+        assert!(ConditionalQuantile::new(rule).timers().fragments);
+        assert!(!policy(0.9, Scheme::Burst).timers().fragments);
     }
 }

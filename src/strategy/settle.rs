@@ -61,7 +61,7 @@ fn surplus(view: &PoolView<'_>, want: &Want) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Millis;
+    use crate::{packing::Fragments, time::Millis};
     use proptest::prelude::*;
 
     fn view(usable: u32, idle: u32) -> PoolView<'static> {
@@ -80,6 +80,7 @@ mod tests {
             firm_nodes: 0,
             spare_milli: u64::from(idle) * 8000,
             spare_nodes: idle,
+            fragments: Fragments::none(),
             arrivals: &[],
             finishes: &[],
             shapes: &[],

@@ -2,6 +2,7 @@
 
 use crate::{
     model::{Arrival, Finish, Shape},
+    packing::Fragments,
     time::{Millis, Timestamp},
 };
 
@@ -21,12 +22,14 @@ pub struct Timers {
     pub pending_age: Millis,
     /// How nodes on their way are counted.
     pub credit: Credit,
+    /// Whether [`PoolView::fragments`] is looked at.
+    pub fragments: bool,
 }
 
 impl Default for Timers {
-    /// No artificial wait; warming nodes counted.
+    /// No artificial wait; warming nodes counted; no fragments.
     fn default() -> Self {
-        Self { pending_age: Millis::ZERO, credit: Credit::UntilUsable }
+        Self { pending_age: Millis::ZERO, credit: Credit::UntilUsable, fragments: false }
     }
 }
 
@@ -64,6 +67,9 @@ pub struct PoolView<'a> {
     pub spare_milli: u64,
     /// Whole empty nodes among `spare_milli`.
     pub spare_nodes: u32,
+    /// What of `spare_milli` is not on empty nodes. Nothing for a strategy that did not ask for it
+    /// ([`Timers::fragments`]).
+    pub fragments: &'a Fragments,
     /// Jobs submitted to this pool since the last look, in order; the first look also tells of those
     /// that were running already.
     pub arrivals: &'a [Arrival],
@@ -168,6 +174,7 @@ pub(crate) fn test_view() -> PoolView<'static> {
         firm_nodes: 0,
         spare_milli: 0,
         spare_nodes: 0,
+        fragments: Fragments::none(),
         arrivals: &[],
         finishes: &[],
         shapes: &[],

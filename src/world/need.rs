@@ -11,18 +11,20 @@ use super::{
 };
 use crate::{
     model::Trace,
-    packing::{Bins, Growing, Part, pack_units},
+    packing::{Bins, Fragments, Growing, Part, pack_units},
     strategy::{Credit, Timers},
     time::Timestamp,
 };
 use std::cmp::Reverse;
 
 /// The need of one pool.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PoolNeed {
     pub(super) firm_nodes: u32,
     pub(super) spare_milli: u64,
     pub(super) spare_nodes: u32,
+    /// What is free on nodes that are not empty, if somebody asked.
+    pub(super) fragments: Fragments,
 }
 
 /// What a look at the queue found about one class.
@@ -53,7 +55,7 @@ pub(super) fn look(
     timers: Timers,
 ) -> Need {
     if queue.is_empty() {
-        let pools = fleets.iter().map(|fleet| nothing_placed(fleet, timers.credit)).collect();
+        let pools = fleets.iter().map(|fleet| nothing_placed(fleet, timers)).collect();
         return Need { pools, ..Need::default() };
     }
     let mut need = Need::default();
@@ -79,8 +81,8 @@ pub(super) fn look(
         need.classes.push(ClassNeed { class, considered, unplaced: considered - placed });
     }
     need.pools = match packed {
-        Some(packed) => packed.iter().map(need_of).collect(),
-        None => fleets.iter().map(|fleet| nothing_placed(fleet, timers.credit)).collect(),
+        Some(packed) => packed.iter().map(|pool| need_of(pool, timers)).collect(),
+        None => fleets.iter().map(|fleet| nothing_placed(fleet, timers)).collect(),
     };
     need
 }
@@ -92,12 +94,14 @@ fn credited(fleet: &Fleet, credit: Credit) -> u32 {
     }
 }
 
-fn nothing_placed(fleet: &Fleet, credit: Credit) -> PoolNeed {
-    let coming = credited(fleet, credit);
+fn nothing_placed(fleet: &Fleet, timers: Timers) -> PoolNeed {
+    let coming = credited(fleet, timers.credit);
+    let fragments = timers.fragments.then(|| bins_of(fleet).fragments(&fleet.empty_node));
     PoolNeed {
         firm_nodes: 0,
         spare_milli: fleet.free_milli + u64::from(coming) * u64::from(fleet.empty_node.free_milli),
         spare_nodes: fleet.idle_count() + coming,
+        fragments: fragments.unwrap_or_default(),
     }
 }
 
@@ -141,10 +145,11 @@ fn bins_of(fleet: &Fleet) -> Bins {
     Bins::Rooms(fleet.rooms().filter(|room| room.free_milli > 0).cloned().collect())
 }
 
-fn need_of(pool: &Growing) -> PoolNeed {
+fn need_of(pool: &Growing, timers: Timers) -> PoolNeed {
     PoolNeed {
         firm_nodes: pool.new_nodes(),
         spare_milli: pool.bins().free_milli(),
         spare_nodes: pool.empty_nodes(),
+        fragments: if timers.fragments { pool.fragments() } else { Fragments::default() },
     }
 }

@@ -615,7 +615,7 @@ impl<'a> World<'a> {
     fn view<'v>(
         &self,
         pool: usize,
-        need: &Need,
+        need: &'v Need,
         arrivals: &'v [Arrival],
         finishes: &'v [Finish],
     ) -> PoolView<'v>
@@ -623,7 +623,7 @@ impl<'a> World<'a> {
         'a: 'v,
     {
         let fleet = &self.fleets[pool];
-        let need = need.pools[pool];
+        let need = &need.pools[pool];
         PoolView {
             now: self.now,
             gpus_per_node: fleet.pool.gpus_per_node,
@@ -639,6 +639,7 @@ impl<'a> World<'a> {
             firm_nodes: need.firm_nodes,
             spare_milli: need.spare_milli,
             spare_nodes: need.spare_nodes,
+            fragments: &need.fragments,
             arrivals,
             finishes,
             shapes: &self.trace.shapes,

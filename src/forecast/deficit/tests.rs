@@ -138,20 +138,4 @@ proptest! {
             prop_assert!(best <= nodes && 9 * nodes <= 11 * best + 6, "{nodes} of {best}");
         }
     }
-
-    #[test]
-    fn counting_equal_sizes_together_is_best_fit_one_by_one(
-        mut items in prop::collection::vec(1u32..40, 0..40),
-    ) {
-        items.sort_unstable_by(|a, b| b.cmp(a));
-        let mut free: Vec<u32> = Vec::new();
-        for &item in &items {
-            match free.iter_mut().filter(|free| **free >= item).min() {
-                Some(free) => *free -= item,
-                None => free.push(40 - item),
-            }
-        }
-        let sizes = items.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as i64));
-        prop_assert_eq!(best_fit(40, sizes, &mut Vec::new()), free.len() as i64);
-    }
 }

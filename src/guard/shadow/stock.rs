@@ -5,7 +5,7 @@
 use super::ShadowWorld;
 use crate::{
     model::Pool,
-    packing::{Bins, DeviceMask, Growing, Part, Room, pack_units},
+    packing::{Bins, DeviceMask, Fragments, Growing, Part, Room, pack_units},
     strategy::{PoolView, Want, settle::settle},
     time::Timestamp,
     units::MOST,
@@ -245,6 +245,7 @@ impl Stock {
             firm_nodes,
             spare_milli,
             spare_nodes,
+            fragments: Fragments::none(),
             arrivals: &[],
             finishes: &[],
             shapes: &[],
