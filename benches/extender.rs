@@ -4,7 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use prewarm::{
-    extender::{ExtenderSnapshot, Policy},
+    extender::{ExtenderSnapshot, Policy, Taken},
     live::extender::{
         Meters,
         answer::{filter_body, prioritize_body},
@@ -64,8 +64,8 @@ fn snapshot() -> ExtenderSnapshot {
             allocatable: all,
             ..Node::default()
         };
-        let busy = pod(nth as u64 % 8);
-        snapshot.set_node(&seen(&node, vec![&busy]));
+        let busy = Taken::of(&pod(nth as u64 % 8));
+        snapshot.set_node(&seen(&node, vec![&busy], None));
     }
     snapshot
 }

@@ -7,6 +7,7 @@
 //! Source: kube-scheduler 1.36 `pkg/scheduler/extender.go` (when verbs are called and what a reject causes).
 
 mod access;
+mod arrivals;
 mod ask;
 mod boots;
 mod explain;
@@ -17,12 +18,14 @@ mod preempt;
 mod prioritize;
 pub mod reason;
 mod snapshot;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod verdict;
 mod view;
 
 pub use access::{Listed, Namespace};
+pub use arrivals::Arrivals;
 pub use ask::Ask;
 pub use boots::Boots;
 pub use explain::{Explanation, Finding, explain};
@@ -31,5 +34,6 @@ pub use policy::Policy;
 pub use preempt::preempt;
 pub use prioritize::{MAX_SCORE, prioritize};
 pub use snapshot::ExtenderSnapshot;
+pub use taken::Taken;
 pub use verdict::{Rejection, Verdict, verdict};
-pub use view::{Held, NodeView, Offer, Seen, view};
+pub use view::{Held, NodeView, Offer, Seen, trim, view};

@@ -77,7 +77,7 @@ fn is_exempt(pod: &Pod, policy: &Policy) -> bool {
 }
 
 /// What the pod takes of a node, GPUs of all names together.
-pub(super) fn part(pod: &Pod, gpus: &[(String, u64)]) -> Part {
+fn part(pod: &Pod, gpus: &[(String, u64)]) -> Part {
     let devices = gpus.iter().fold(0, |sum: u64, (_, amount)| sum.saturating_add(*amount));
     let small = |amount: u64| u32::try_from(amount).unwrap_or(u32::MAX - 1);
     Part {

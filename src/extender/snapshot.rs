@@ -17,6 +17,8 @@ pub struct ExtenderSnapshot {
     pub is_synced: bool,
     /// When it was last changed.
     pub at: Timestamp,
+    /// Rises with every snapshot that is published.
+    pub generation: u64,
     names: Arc<Names>,
     nodes: Vec<Option<Arc<NodeView>>>,
     unused: Vec<u32>,
@@ -35,6 +37,7 @@ impl ExtenderSnapshot {
             policy: Arc::new(policy),
             is_synced: false,
             at: Timestamp::ZERO,
+            generation: 0,
             names: Arc::default(),
             nodes: Vec::new(),
             unused: Vec::new(),

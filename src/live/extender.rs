@@ -7,9 +7,11 @@
 //! | [`server`] | connections, limits, stop |
 //! | [`meters`] | metrics |
 //! | [`facts`] | from objects of the API to what the snapshot takes |
+//! | [`feed`] | keeps the snapshot true to the watches |
 
 pub mod answer;
 pub mod facts;
+pub mod feed;
 pub mod meters;
 pub mod server;
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn suppose<'a>(
     };
     for raw in nodes {
         let node: Node = wire::facts(raw)?;
-        supposed.snapshot.suppose_node(&seen(&node, Vec::new()));
+        supposed.snapshot.suppose_node(&seen(&node, Vec::new(), None));
         supposed.names.push(node.meta.name.clone());
         supposed.sent.insert(node.meta.name, raw);
     }

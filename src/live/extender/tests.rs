@@ -43,7 +43,7 @@ fn snapshot(nodes: &[Value]) -> ExtenderSnapshot {
     for node in nodes {
         let object = serde_json::from_value(node.clone()).unwrap();
         let node = Node::facts(object, &CapiKeys::default());
-        snapshot.set_node(&seen(&node, Vec::new()));
+        snapshot.set_node(&seen(&node, Vec::new(), None));
     }
     snapshot
 }
