@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`wire`] | requests and answers as JSON |
 //! | [`answer`] | from a request to its answer |
-//! | [`server`] | connections, limits, stop |
+//! | `routes` | from an HTTP request to its response |
+//! | [`server`], `patience` | connections, limits, stop |
+//! | [`tls`] | certificates |
 //! | [`meters`] | metrics |
 //! | [`facts`] | from objects of the API to what the snapshot takes |
 //! | [`feed`] | keeps the snapshot true to the watches |
@@ -13,9 +15,12 @@ pub mod answer;
 pub mod facts;
 pub mod feed;
 pub mod meters;
+mod patience;
+mod routes;
 pub mod server;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 pub mod wire;
 
 pub use facts::{namespace, seen};

@@ -34,10 +34,10 @@ pub struct KindLabel {
     pub kind: &'static str,
 }
 
-/// How a look ended.
+/// How something ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Outcome {
-    /// `acted` or `nothing`.
+    /// Of a look `acted` or `nothing`, of new certificates `used` or `refused`.
     pub outcome: &'static str,
 }
 

@@ -16,8 +16,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::oneshot,
+    task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 
 const NOW: Timestamp = Timestamp(1);
 
@@ -247,20 +248,25 @@ fn large_requests_are_answered() {
 async fn start(
     snapshot: ExtenderSnapshot,
     settings: Settings,
-) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<std::io::Result<()>>) {
+) -> (std::net::SocketAddr, CancellationToken, JoinHandle<()>) {
+    start_with(snapshot, settings, None).await
+}
+
+async fn start_with(
+    snapshot: ExtenderSnapshot,
+    settings: Settings,
+    tls: Option<Arc<tls::Tls>>,
+) -> (std::net::SocketAddr, CancellationToken, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shared = Arc::new(ArcSwap::from_pointee(snapshot));
     let pods: server::FindPod = Arc::new(|name| {
         let body = serde_json::value::to_raw_value(&pod()).unwrap();
-        (name == "ml/p").then(|| wire::facts(&body).unwrap())
+        (name == "ml/p").then(|| Arc::new(wire::facts(&body).unwrap()))
     });
     let service = Service::new(shared, Clock::system(), Meters::default(), pods, settings);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = async move {
-        stopped.await.ok();
-    };
-    let task = tokio::spawn(serve(listener, Arc::new(service), stopped));
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(serve(listener, Arc::new(service), tls, stop.clone()));
     (address, stop, task)
 }
 
@@ -313,8 +319,8 @@ async fn verbs_are_served_on_one_connection_until_the_stop() {
     assert_eq!(told["passed"], 2);
     let (head, _) = request(&mut socket, "GET /explain?pod=ml/q", "").await;
     assert!(head.starts_with("HTTP/1.1 404"), "{head}");
-    stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(5), task).await.unwrap().unwrap().unwrap();
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(1), task).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -330,7 +336,11 @@ async fn nothing_is_answered_from_an_empty_cache() {
 
 #[tokio::test]
 async fn bodies_too_large_or_too_slow_are_refused() {
-    let settings = Settings { body_limit: 100, body_within: Duration::from_millis(50), at_once: 1 };
+    let settings = Settings {
+        body_limit: 100,
+        body_within: Duration::from_millis(50),
+        ..Settings::default()
+    };
     let (address, _stop, _task) = start(three(), settings).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     let (head, _) = request(&mut socket, "POST /v1/filter", &" ".repeat(101)).await;
