@@ -64,7 +64,10 @@ impl Ask {
             gpu_memory_mib: told(MEMORY).parse().unwrap_or_default(),
             clique: told(CLIQUE).to_owned(),
             gang: pod.gang.as_ref().map(|gang| (key(&gang.name), gang.min_members.unwrap_or(1))),
-            namespace: namespace.cloned().unwrap_or_default(),
+            namespace: namespace.cloned().unwrap_or_else(|| Namespace {
+                name: pod.meta.namespace.clone(),
+                ..Namespace::default()
+            }),
         }
     }
 }

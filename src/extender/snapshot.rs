@@ -142,6 +142,20 @@ impl ExtenderSnapshot {
         self.nodes.iter().flatten().map(AsRef::as_ref)
     }
 
+    /// The node of this number.
+    pub(super) fn view_at(&self, number: usize) -> Option<&NodeView> {
+        self.nodes.get(number)?.as_deref()
+    }
+
+    /// Whether the node of this number is as it was in `other`: they share it.
+    pub(super) fn has_same_view(&self, other: &Self, number: usize) -> bool {
+        match (self.nodes.get(number).and_then(Option::as_ref), other.nodes.get(number)) {
+            (Some(one), Some(Some(other))) => Arc::ptr_eq(one, other),
+            (None, Some(None) | None) => true,
+            _ => false,
+        }
+    }
+
     /// Numbers of nodes are below this.
     pub fn node_numbers(&self) -> usize {
         self.nodes.len()

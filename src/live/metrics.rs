@@ -37,7 +37,8 @@ pub struct KindLabel {
 /// How something ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Outcome {
-    /// Of a look `acted` or `nothing`, of new certificates `used` or `refused`.
+    /// Of a look `acted` or `nothing`, of new certificates `used` or `refused`, of a
+    /// touch as for writes.
     pub outcome: &'static str,
 }
 
@@ -86,7 +87,7 @@ pub struct Metrics {
 impl Metrics {
     /// All metrics at zero.
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("prewarm");
+        let mut registry = registry();
         let decide_bounds = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
         let reaction_bounds = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
         let node_gauges = [
@@ -127,8 +128,6 @@ impl Metrics {
     }
 
     fn register(&self, to: &mut Registry) {
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        to.register("build", "Version of this program", build);
         to.register("decisions", "Decisions by outcome", self.decisions.clone());
         to.register(
             "decide_seconds",
@@ -215,6 +214,13 @@ impl Metrics {
         }
     }
 
+    /// Adds what another part counts.
+    pub fn also(&self, register: impl FnOnce(&mut Registry)) {
+        if let Ok(mut registry) = self.registry.lock() {
+            register(&mut registry);
+        }
+    }
+
     /// All metrics as text.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -224,6 +230,14 @@ impl Metrics {
         }
         text
     }
+}
+
+/// An empty registry with our prefix and the version of this program.
+pub fn registry() -> Registry {
+    let mut registry = Registry::with_prefix("prewarm");
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("build", "Version of this program", build);
+    registry
 }
 
 impl Default for Metrics {

@@ -16,6 +16,7 @@ use prewarm::{
         actuate::ActuationSettings,
         client::{self, Clients},
         clock::Clock,
+        extender::ExtenderSettings,
         gpu_pool::{Actuation, GpuPool, GpuPoolSpec, GpuPoolStatus, Mode},
         run::{self, Clusters, RunSettings},
     },
@@ -125,6 +126,7 @@ pub(crate) struct Told {
     pub(crate) discovery: bool,
     pub(crate) actuation: ActuationSettings,
     pub(crate) decision_log: Option<PathBuf>,
+    pub(crate) extender: Option<ExtenderSettings>,
 }
 
 impl Default for Told {
@@ -135,6 +137,7 @@ impl Default for Told {
             discovery: true,
             actuation: ActuationSettings::default(),
             decision_log: None,
+            extender: None,
         }
     }
 }
@@ -241,6 +244,7 @@ impl Stage {
             discovery: told.discovery,
             listen: address.clone(),
             decision_log: told.decision_log,
+            extender: told.extender,
             actuation: told.actuation,
             clock: self.clock,
         };

@@ -2,11 +2,10 @@
 
 use super::{
     facts::seen,
-    meters::Meters,
     wire::{self, Args, HasUid, PreemptionArgs, Victims},
 };
 use crate::{
-    extender::{Ask, ExtenderSnapshot, explain, filter, preempt, prioritize},
+    extender::{Ask, ExtenderSnapshot, Filtered, explain, filter, preempt, prioritize},
     model::object::{Node, Pod},
     time::Timestamp,
 };
@@ -61,22 +60,25 @@ fn suppose<'a>(
     Ok(supposed)
 }
 
-/// Answers `filter` in the form the request has.
+/// Answers `filter` in the form the request has. `note` is told the uid of the pod, what it asks and the verdicts about nodes by
+/// name; about nodes in full, which need not exist, nobody is told.
 ///
 /// # Errors
 /// [`Unreadable`].
 pub fn filter_body(
     body: &[u8],
     snapshot: &ExtenderSnapshot,
-    meters: &Meters,
     now: Timestamp,
+    note: impl FnOnce(String, Ask, &Filtered<'_>),
 ) -> Result<Vec<u8>, Unreadable> {
     let args: Args<'_> = serde_json::from_slice(body)?;
-    let ask = ask(args.pod, snapshot)?;
+    let pod: Pod = wire::facts(args.pod.ok_or(Unreadable::NoPod)?)?;
+    let ask = ask_of(&pod, snapshot);
     if let Some(names) = &args.names {
         let filtered = filter(snapshot, &ask, names.0.iter().map(Cow::as_ref), now);
-        meters.note_filtered(&filtered);
-        return Ok(wire::filter_names(&filtered));
+        let json = wire::filter_names(&filtered);
+        note(pod.meta.uid, ask, &filtered);
+        return Ok(json);
     }
     let items = args.nodes.ok_or(Unreadable::NoNodes)?.items.unwrap_or_default();
     let supposed = suppose(snapshot, &items)?;

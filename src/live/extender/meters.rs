@@ -46,6 +46,8 @@ pub struct Meters {
     nodes: Gauge,
     handshakes: Counter,
     certificates: Family<Outcome, Counter>,
+    stranded: Gauge,
+    nudges: Family<Outcome, Counter>,
 }
 
 fn histogram() -> Histogram {
@@ -66,6 +68,8 @@ impl Default for Meters {
             nodes: Gauge::default(),
             handshakes: Counter::default(),
             certificates: Family::default(),
+            stranded: Gauge::default(),
+            nudges: Family::default(),
         }
     }
 }
@@ -86,6 +90,10 @@ impl Meters {
         to.register("extender_nodes", "Nodes known", self.nodes.clone());
         let handshakes = "TLS handshakes that failed";
         to.register("extender_failed_handshakes", handshakes, self.handshakes.clone());
+        let stranded = "Pods that were refused, wait, and would not be refused any more";
+        to.register("extender_stranded_pods", stranded, self.stranded.clone());
+        let nudges = "Times a Node had to be touched for such pods, by what came of it";
+        to.register("extender_nudges", nudges, self.nudges.clone());
         let certificates = "Certificate files found changed, by what came of it";
         to.register("extender_certificates", certificates, self.certificates.clone());
     }
@@ -115,6 +123,16 @@ impl Meters {
     pub fn note_view(&self, age: Millis, snapshot: &ExtenderSnapshot) {
         self.age.set(age.as_secs_f64());
         self.nodes.set(snapshot.nodes().count() as i64);
+    }
+
+    /// So many pods wait although a node would take them.
+    pub fn note_stranded(&self, pods: usize) {
+        self.stranded.set(pods as i64);
+    }
+
+    /// Somebody should have touched a Node; what came of it.
+    pub fn note_nudge(&self, outcome: &'static str) {
+        self.nudges.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// A client and the server did not agree, or it took too long.

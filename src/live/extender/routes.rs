@@ -7,7 +7,7 @@ use super::{
     answer::{self, Unreadable},
     server::Service,
 };
-use crate::extender::ExtenderSnapshot;
+use crate::extender::{Answered, ExtenderSnapshot};
 use axum::extract::Query;
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -114,7 +114,16 @@ fn say(
 ) -> Result<Vec<u8>, Unreadable> {
     let now = service.clock.now();
     match verb {
-        Verb::Filter => answer::filter_body(body, snapshot, &service.meters, now),
+        Verb::Filter => answer::filter_body(body, snapshot, now, |uid, ask, filtered| {
+            service.meters.note_filtered(filtered);
+            service.answers.note(Answered {
+                uid,
+                ask,
+                generation: snapshot.generation,
+                at: now,
+                has_refusals: !filtered.rejected.is_empty(),
+            });
+        }),
         Verb::Prioritize => answer::prioritize_body(body, snapshot, now),
         Verb::Preempt => answer::preempt_body(body, snapshot, now),
     }
@@ -122,10 +131,7 @@ fn say(
 
 /// The body as a whole. All bodies that are being read share a limit, so that many large ones cannot use up the
 /// memory.
-async fn read(
-    mut body: Incoming,
-    service: &Service,
-) -> Result<Bytes, (StatusCode, &'static str)> {
+async fn read(mut body: Incoming, service: &Service) -> Result<Bytes, (StatusCode, &'static str)> {
     let too_large = (StatusCode::PAYLOAD_TOO_LARGE, "too-large");
     let limit = service.settings.body_limit;
     let length = match body.size_hint().exact().map(usize::try_from) {

@@ -6,11 +6,20 @@ use super::{
     routes::{kib, route},
     tls::Tls,
 };
-use crate::{extender::ExtenderSnapshot, live::clock::Clock, model::object::Pod};
+use crate::{
+    extender::{Answered, ExtenderSnapshot},
+    live::clock::Clock,
+    model::object::Pod,
+};
 use arc_swap::ArcSwap;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -58,6 +67,29 @@ impl Default for Settings {
 /// Finds a pod that waits by `namespace/name`, for `/explain`.
 pub type FindPod = Arc<dyn Fn(&str) -> Option<Arc<Pod>> + Send + Sync>;
 
+/// Answers that wait to be looked at are kept up to this number.
+const ANSWERS: usize = 10_000;
+
+/// What was answered lately.
+#[derive(Debug, Default)]
+pub struct Answers(Mutex<Vec<Answered>>);
+
+impl Answers {
+    /// One more.
+    pub(super) fn note(&self, answered: Answered) {
+        if let Ok(mut answers) = self.0.lock()
+            && answers.len() < ANSWERS
+        {
+            answers.push(answered);
+        }
+    }
+
+    /// All since the last time, in order.
+    pub fn take(&self) -> Vec<Answered> {
+        self.0.lock().map(|mut answers| std::mem::take(&mut *answers)).unwrap_or_default()
+    }
+}
+
 /// What requests are answered from.
 pub struct Service {
     /// The newest snapshot.
@@ -68,6 +100,8 @@ pub struct Service {
     pub meters: Meters,
     /// Pods, for `/explain`.
     pub pods: FindPod,
+    /// What was answered, until somebody takes it.
+    pub answers: Answers,
     pub(super) settings: Settings,
     /// KiB of bodies that may yet be read.
     pub(super) bodies: Semaphore,
@@ -83,7 +117,7 @@ impl Service {
         settings: Settings,
     ) -> Self {
         let bodies = Semaphore::new(kib(settings.all_bodies) as usize);
-        Self { shared, clock, meters, pods, settings, bodies }
+        Self { shared, clock, meters, pods, answers: Answers::default(), settings, bodies }
     }
 }
 

@@ -109,8 +109,8 @@ impl Read {
         let certificates = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|source| pem(&files.certificate, source))?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key)
-            .map_err(|source| pem(&files.key, source))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&self.key).map_err(|source| pem(&files.key, source))?;
         let pair = |source| TlsError::Pair {
             certificate: files.certificate.clone(),
             key: files.key.clone(),
