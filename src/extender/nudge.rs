@@ -71,7 +71,7 @@ pub struct Nudge {
 pub struct Nudger {
     kinds: Vec<Kind>,
     pods: BTreeMap<String, Refused>,
-    last: Option<ExtenderSnapshot>,
+    last: Option<Arc<ExtenderSnapshot>>,
     touched: Option<Timestamp>,
 }
 
@@ -126,7 +126,7 @@ impl Nudger {
     pub fn look<'a>(
         &mut self,
         now: Timestamp,
-        snapshot: &ExtenderSnapshot,
+        snapshot: &Arc<ExtenderSnapshot>,
         waiting: impl Iterator<Item = &'a Arc<Pod>>,
     ) -> Nudge {
         self.follow(now, snapshot);
@@ -165,7 +165,7 @@ impl Nudger {
             Some(kind) => kind,
             None if self.kinds.len() < KINDS => {
                 // As it was when it was last looked: what changed since is found by the next look.
-                let base = self.last.as_ref().unwrap_or(snapshot);
+                let base = self.last.as_deref().unwrap_or(snapshot);
                 self.kinds.push(Kind::new(ask, base, now));
                 self.kinds.len() - 1
             }
@@ -190,8 +190,8 @@ impl Nudger {
     }
 
     /// Takes note of which nodes have opened and closed since the last look.
-    fn follow(&mut self, now: Timestamp, snapshot: &ExtenderSnapshot) {
-        let before = self.last.replace(snapshot.clone());
+    fn follow(&mut self, now: Timestamp, snapshot: &Arc<ExtenderSnapshot>) {
+        let before = self.last.replace(Arc::clone(snapshot));
         let (before, after) = (before.as_ref().unwrap_or(snapshot), snapshot);
         for kind in &mut self.kinds {
             let namespace = after.namespace(&kind.ask.namespace.name);

@@ -11,7 +11,10 @@ use kube::{
 };
 use prewarm::{
     embedded_api::{EmbeddedApi, Faults, Options},
-    fleet::{self, Fleet, FleetSettings, NodeTimes, autoscaler::AutoscalerSettings, crds, objects},
+    fleet::{
+        self, Fleet, FleetSettings, NodeTimes, autoscaler::AutoscalerSettings, crds,
+        extender::ExtenderAt, objects,
+    },
     live::{
         actuate::ActuationSettings,
         client::{self, Clients},
@@ -51,6 +54,8 @@ pub(crate) struct Setup {
     pub(crate) denied: BTreeMap<String, Vec<prewarm::embedded_api::Denied>>,
     pub(crate) keep_finished: Millis,
     pub(crate) autoscaler: Option<AutoscalerSettings>,
+    /// The scheduler asks this extender.
+    pub(crate) extender: Option<ExtenderAt>,
     /// Really passing time between two steps of the fleet.
     pub(crate) step: Duration,
 }
@@ -90,6 +95,7 @@ impl Default for Setup {
             denied: BTreeMap::new(),
             keep_finished: Millis::from_mins(5),
             autoscaler: None,
+            extender: None,
             step: Duration::from_millis(50),
         }
     }
@@ -207,6 +213,7 @@ impl Stage {
             label_accelerator: setup.label_accelerator,
             keep_finished: setup.keep_finished,
             autoscaler: setup.autoscaler,
+            extender: setup.extender.clone(),
             now: Arc::new(move || clock.now()),
             step: setup.step,
         };
@@ -416,7 +423,7 @@ impl Controller {
     }
 }
 
-fn http_get(address: &str, path: &str) -> (u16, String) {
+pub(crate) fn http_get(address: &str, path: &str) -> (u16, String) {
     use std::io::{Read, Write};
     let Ok(mut stream) = std::net::TcpStream::connect(address) else {
         return (0, String::new());

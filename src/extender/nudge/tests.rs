@@ -77,7 +77,9 @@ impl Bench {
     }
 
     fn look(&mut self, now: i64) -> Option<String> {
-        self.nudger.look(Timestamp(now), &self.snapshot, [&pod()].into_iter()).touch
+        self.nudger
+            .look(Timestamp(now), &Arc::new(self.snapshot.clone()), [&pod()].into_iter())
+            .touch
     }
 }
 
@@ -154,7 +156,7 @@ fn refusals_by_others_stand_in_the_condition() {
         Arc::new(Pod { unscheduled, ..Pod::clone(&pod()) })
     };
     let mut look = |pod: &Arc<Pod>, now: i64| {
-        bench.nudger.look(Timestamp(now), &bench.snapshot, [pod].into_iter())
+        bench.nudger.look(Timestamp(now), &Arc::new(bench.snapshot.clone()), [pod].into_iter())
     };
     let foreign = told("0/1 nodes are available: 1 Insufficient cpu.");
     assert_eq!(look(&foreign, 0), Nudge::default());
@@ -172,7 +174,11 @@ fn pods_that_are_gone_are_forgotten() {
     put(&mut bench.snapshot, "n", false, None);
     bench.ask(0);
     put(&mut bench.snapshot, "n", true, None);
-    let nobody = bench.nudger.look(Timestamp(YOUNG.0), &bench.snapshot, std::iter::empty());
+    let nobody = bench.nudger.look(
+        Timestamp(YOUNG.0),
+        &Arc::new(bench.snapshot.clone()),
+        std::iter::empty(),
+    );
     assert_eq!(nobody, Nudge::default());
     assert!(bench.nudger.pods.is_empty() && bench.nudger.kinds.is_empty());
 }
@@ -257,7 +263,11 @@ impl Model {
             || self.nudger.last.as_ref().map(|last| last.generation)
                 != Some(self.snapshot.generation)
         {
-            let nudge = self.nudger.look(Timestamp(now), &self.snapshot, [&waiting].into_iter());
+            let nudge = self.nudger.look(
+                Timestamp(now),
+                &Arc::new(self.snapshot.clone()),
+                [&waiting].into_iter(),
+            );
             if nudge.touch.is_some() && !self.bound {
                 self.touches += 1;
                 self.send(now, Change::Touch);

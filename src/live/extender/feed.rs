@@ -27,6 +27,8 @@ pub struct Feed {
     snapshot: ExtenderSnapshot,
     nodes: Store<Known>,
     pods: Store<Placed>,
+    /// Pods that wait for a node, whole.
+    waiting: BTreeMap<String, Arc<Pod>>,
     slices: Store<ResourceSlice>,
     namespaces: Store<()>,
     /// Keys of pods by node.
@@ -54,8 +56,6 @@ struct Placed {
     uid: String,
     node: Option<String>,
     taken: Taken,
-    /// The whole pod while it waits for a node.
-    waiting: Option<Arc<Pod>>,
 }
 
 impl Feed {
@@ -65,6 +65,7 @@ impl Feed {
             snapshot: ExtenderSnapshot::new(policy),
             nodes: Store::default(),
             pods: Store::default(),
+            waiting: BTreeMap::new(),
             slices: Store::default(),
             namespaces: Store::default(),
             pods_on: BTreeMap::new(),
@@ -87,12 +88,12 @@ impl Feed {
 
     /// A pod (`namespace/name`) that waits for a node.
     pub fn waiting(&self, key: &str) -> Option<Arc<Pod>> {
-        self.pods.get(key)?.waiting.clone()
+        self.waiting.get(key).cloned()
     }
 
     /// All pods that wait for a node, in the order of their keys.
     pub fn all_waiting(&self) -> impl Iterator<Item = &Arc<Pod>> {
-        self.pods.values().filter_map(|pod| pod.waiting.as_ref())
+        self.waiting.values()
     }
 
     /// `resourceVersion` of a node.
@@ -189,8 +190,12 @@ impl Feed {
             }
         }
         let (uid, node) = (pod.meta.uid.clone(), pod.node.clone());
-        let waiting = node.is_none().then(|| Arc::new(pod));
-        self.pods.put(key, Placed { uid, node, taken, waiting });
+        if node.is_none() {
+            self.waiting.insert(key.clone(), Arc::new(pod));
+        } else {
+            self.waiting.remove(&key);
+        }
+        self.pods.put(key, Placed { uid, node, taken });
     }
 
     /// The pod does not use its node any more.
@@ -210,6 +215,7 @@ impl Feed {
         let is_it = |pod: &Placed| uid.is_empty() || pod.uid == uid;
         if self.pods.get(key).is_some_and(is_it) {
             self.leave(key);
+            self.waiting.remove(key);
             self.pods.remove(key);
         }
     }
@@ -284,6 +290,7 @@ impl Feed {
             Kind::Pod => {
                 for key in self.pods.unlisted() {
                     self.leave(&key);
+                    self.waiting.remove(&key);
                 }
                 self.pods.sync();
             }
