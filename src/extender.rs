@@ -22,6 +22,7 @@ mod snapshot;
 mod taken;
 #[cfg(test)]
 mod tests;
+mod traits;
 mod verdict;
 mod view;
 

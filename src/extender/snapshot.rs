@@ -1,7 +1,7 @@
 //! Everything the extender knows at one instant. One writer changes it and publishes copies; a copy shares all
 //! nodes with the one before, so that publishing after a change of one pod costs a pointer a node.
 
-use super::{Namespace, NodeView, Policy, Seen, names::Names, view};
+use super::{Namespace, NodeView, Policy, Seen, names::Names, traits::Kinds, view};
 use crate::{
     packing::{Class, Mix, Part},
     time::Timestamp,
@@ -21,6 +21,7 @@ pub struct ExtenderSnapshot {
     pub generation: u64,
     names: Arc<Names>,
     nodes: Vec<Option<Arc<NodeView>>>,
+    kinds: Kinds,
     unused: Vec<u32>,
     namespaces: Arc<BTreeMap<String, Namespace>>,
     mix: Arc<Mix>,
@@ -40,6 +41,7 @@ impl ExtenderSnapshot {
             generation: 0,
             names: Arc::default(),
             nodes: Vec::new(),
+            kinds: Kinds::default(),
             unused: Vec::new(),
             namespaces: Arc::default(),
             mix: Arc::default(),
@@ -81,7 +83,9 @@ impl ExtenderSnapshot {
 
     fn put(&mut self, view: Arc<NodeView>) {
         if let Some(&at) = self.names.get(view.name.as_str()) {
+            self.kinds.put(at as usize, &view);
             self.nodes[at as usize] = Some(view);
+            self.count_kinds();
             return;
         }
         let at = self.unused.pop().unwrap_or(self.nodes.len() as u32);
@@ -89,7 +93,24 @@ impl ExtenderSnapshot {
         if at as usize == self.nodes.len() {
             self.nodes.push(None);
         }
+        self.kinds.put(at as usize, &view);
         self.nodes[at as usize] = Some(view);
+    }
+
+    fn count_kinds(&mut self) {
+        if self.kinds.is_overgrown() {
+            self.kinds = Kinds::default();
+            for (number, node) in self.nodes.iter().enumerate() {
+                if let Some(node) = node {
+                    self.kinds.put(number, node);
+                }
+            }
+        }
+    }
+
+    /// Nodes of one kind get one verdict, whatever the time.
+    pub(super) const fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// A node is gone.

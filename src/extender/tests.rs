@@ -472,6 +472,11 @@ proptest! {
         distinct.sort_unstable();
         distinct.dedup();
         prop_assert_eq!(forwards.passed.len() + forwards.rejected.len(), distinct.len());
+        for name in &names {
+            let alone = snapshot.find(name).map(|(_, view)| verdict(&ask, view, &snapshot.policy, NOW));
+            let passes = alone.is_none_or(|verdict| verdict == Verdict::Pass);
+            prop_assert_eq!(passes, forwards.passed.contains(&name.as_str()), "{}", name);
+        }
         for (name, _, _) in &forwards.rejected {
             let (_, view) = snapshot.find(name).unwrap();
             let is_open = view.lacks.is_none() && view.allocatable(GPU) > 0 && gpus > 0;

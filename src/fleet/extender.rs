@@ -111,13 +111,7 @@ impl Asking {
         pod: &DynamicObject,
         fits: &[String],
     ) -> io::Result<Result<String, String>> {
-        let body = |names: &[String]| {
-            let pod = json!({
-                "metadata": pod.metadata, "spec": pod.data["spec"], "status": pod.data["status"],
-            });
-            json!({"Pod": pod, "Nodes": null, "NodeNames": names}).to_string()
-        };
-        let answer = match self.post("/v1/filter", &body(fits)).await {
+        let answer = match self.post("/v1/filter", pod, fits).await {
             Ok(answer) => answer,
             Err(_) if self.at.is_ignorable => json!({"NodeNames": fits}),
             Err(error) => return Err(error),
@@ -134,7 +128,7 @@ impl Asking {
         if passed.len() <= 1 {
             return Ok(passed.into_iter().next().ok_or_else(|| histogram(&answer)));
         }
-        let scores = self.post("/v1/prioritize", &body(&passed)).await.unwrap_or_default();
+        let scores = self.post("/v1/prioritize", pod, &passed).await.unwrap_or_default();
         let score = |node: &String| {
             let of = |one: &&Value| one["Host"].as_str() == Some(node);
             let found = scores.as_array().into_iter().flatten().find(of);
@@ -145,17 +139,19 @@ impl Asking {
         Ok(best.ok_or_else(String::new))
     }
 
-    async fn post(&mut self, path: &str, body: &str) -> io::Result<Value> {
-        let (host, length) = (&self.at.address, body.len());
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: {length}\r\n\
-             Content-Type: application/json\r\nAccept-Encoding: gzip\r\n\r\n"
-        );
+    async fn post(
+        &mut self,
+        path: &str,
+        pod: &DynamicObject,
+        names: &[String],
+    ) -> io::Result<Value> {
+        let host = &self.at.address;
+        let request = request(host, path, pod, names);
         let mut socket = match self.connection.take() {
             Some(socket) => socket,
             None => TcpStream::connect(host.as_str()).await?,
         };
-        let answered = tokio::time::timeout(TIMEOUT, exchange(&mut socket, &head, body)).await;
+        let answered = tokio::time::timeout(TIMEOUT, exchange(&mut socket, &request)).await;
         let (status, answer) = answered.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         if status != 200 {
             return Err(io::Error::other(format!("status {status}")));
@@ -165,8 +161,21 @@ impl Asking {
     }
 }
 
-async fn exchange(socket: &mut TcpStream, head: &str, body: &str) -> io::Result<(u16, Vec<u8>)> {
-    socket.write_all(format!("{head}{body}").as_bytes()).await?;
+/// A request as kube-scheduler sends it (`nodeCacheCapable: true`).
+pub fn request(host: &str, path: &str, pod: &DynamicObject, names: &[String]) -> String {
+    let pod = json!({
+        "metadata": pod.metadata, "spec": pod.data["spec"], "status": pod.data["status"],
+    });
+    let body = json!({"Pod": pod, "Nodes": null, "NodeNames": names}).to_string();
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: {length}\r\n\
+         Content-Type: application/json\r\nAccept-Encoding: gzip\r\n\r\n{body}"
+    )
+}
+
+async fn exchange(socket: &mut TcpStream, request: &str) -> io::Result<(u16, Vec<u8>)> {
+    socket.write_all(request.as_bytes()).await?;
     let (mut read, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         if let Some((status, start, length)) = head_of(&read)

@@ -4,7 +4,10 @@ use crate::stage::{Setup, Stage, Told, http_get, needs_embedded, stays, until};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use prewarm::{
     extender::Policy,
-    fleet::{extender::ExtenderAt, objects},
+    fleet::{
+        extender::{ExtenderAt, request},
+        objects,
+    },
     live::{
         clock::Clock,
         extender::{ExtenderSettings, Settings, sidecar},
@@ -207,4 +210,35 @@ async fn a_sidecar_answers_packs_and_tells_of_itself() {
     tokio::time::timeout(Duration::from_secs(6), task).await.unwrap().unwrap().unwrap();
     assert_eq!(http_get(&address, "/explain?pod=x").0, 0);
     stage.end().await;
+}
+
+/// What the fleet's scheduler sends is what kube-scheduler was recorded to send.
+#[test]
+fn requests_are_as_recorded() {
+    let beside = || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
+    let folder = std::env::var_os("PREWARM_FIXTURES").map_or_else(beside, Into::into);
+    for verb in ["filter", "prioritize"] {
+        let file = |kind: &str| folder.join(format!("extender/ncc-true/v1_{verb}.1.{kind}"));
+        let Ok(recorded) = std::fs::read_to_string(file("request.json")) else {
+            println!("skipped: no recordings (PREWARM_FIXTURES names the folder)");
+            return;
+        };
+        let recorded: Value = serde_json::from_str(&recorded).unwrap();
+        let mut pod = recorded["Pod"].clone();
+        pod["apiVersion"] = json!("v1");
+        pod["kind"] = json!("Pod");
+        let pod: DynamicObject = serde_json::from_value(pod).unwrap();
+        let names: Vec<String> = serde_json::from_value(recorded["NodeNames"].clone()).unwrap();
+        let headers = std::fs::read_to_string(file("headers.txt")).unwrap();
+        let host = headers.lines().find_map(|line| line.strip_prefix("Host: ")).unwrap().trim();
+        let sent = request(host, &format!("/v1/{verb}"), &pod, &names);
+        let (head, body) = sent.split_once("\r\n\r\n").unwrap();
+        let is_length = |line: &&str| line.starts_with("Content-Length: ");
+        let lines = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| !is_length(line) && !line.trim().is_empty());
+            lines.map(|line| line.trim().to_owned()).collect()
+        };
+        assert_eq!(lines(head), lines(&headers));
+        assert_eq!(serde_json::from_str::<Value>(body).unwrap(), recorded);
+    }
 }

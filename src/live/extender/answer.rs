@@ -71,7 +71,7 @@ pub fn filter_body(
     now: Timestamp,
     note: impl FnOnce(String, Ask, &Filtered<'_>),
 ) -> Result<Vec<u8>, Unreadable> {
-    let args: Args<'_> = serde_json::from_slice(body)?;
+    let args: Args<'_> = wire::read(body)?;
     let pod: Pod = wire::facts(args.pod.ok_or(Unreadable::NoPod)?)?;
     let ask = ask_of(&pod, snapshot);
     if let Some(names) = &args.names {
@@ -96,7 +96,7 @@ pub fn prioritize_body(
     snapshot: &ExtenderSnapshot,
     now: Timestamp,
 ) -> Result<Vec<u8>, Unreadable> {
-    let args: Args<'_> = serde_json::from_slice(body)?;
+    let args: Args<'_> = wire::read(body)?;
     let ask = ask(args.pod, snapshot)?;
     if let Some(names) = &args.names {
         let scores = prioritize(snapshot, &ask, names.0.iter().map(Cow::as_ref), now);
@@ -117,7 +117,7 @@ pub fn preempt_body(
     snapshot: &ExtenderSnapshot,
     now: Timestamp,
 ) -> Result<Vec<u8>, Unreadable> {
-    let args: PreemptionArgs<'_> = serde_json::from_slice(body)?;
+    let args: PreemptionArgs<'_> = wire::read(body)?;
     let ask = ask(args.pod, snapshot)?;
     Ok(match (&args.meta_victims, &args.victims) {
         (Some(victims), _) => kept(snapshot, &ask, victims, now),
