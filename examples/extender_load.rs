@@ -103,7 +103,7 @@ fn serve(nodes: usize) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(async {
-        let (sender, events) = mpsc::channel(10_000);
+        let (sender, events) = mpsc::channel(1_000);
         let (clock, meters) = (Clock::system(), Meters::default());
         let mut registry = metrics::registry();
         meters.register(&mut registry);

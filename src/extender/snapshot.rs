@@ -67,7 +67,9 @@ impl ExtenderSnapshot {
     /// Takes a node as it is sent, for this copy only: for questions about how things would be. What is known
     /// of its use stays.
     pub fn suppose_node(&mut self, seen: &Seen<'_>) {
-        let mut view = self.view(seen);
+        let models = view::models(seen.node);
+        self.learn_models(&models);
+        let mut view = view(seen, &self.policy, |names| self.bits(names));
         if let Some((_, known)) = self.find(&view.name) {
             view.room.clone_from(&known.room);
             view.losses.clone_from(&known.losses);
@@ -77,6 +79,8 @@ impl ExtenderSnapshot {
             view.price_milli = known.price_milli;
             view.is_to_go = known.is_to_go;
             view.ready_since = known.ready_since;
+        } else {
+            view.score(&self.mix);
         }
         self.put(Arc::new(view));
     }

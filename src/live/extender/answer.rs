@@ -9,6 +9,7 @@ use crate::{
     model::object::{Node, Pod},
     time::Timestamp,
 };
+use rayon::prelude::*;
 use serde_json::{json, value::RawValue};
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -51,8 +52,9 @@ fn suppose<'a>(
         names: Vec::with_capacity(nodes.len()),
         sent: BTreeMap::new(),
     };
-    for raw in nodes {
-        let node: Node = wire::facts(raw)?;
+    let read: Result<Vec<Node>, serde_json::Error> =
+        nodes.par_iter().map(|raw| wire::facts(raw)).collect();
+    for (node, raw) in read?.into_iter().zip(nodes) {
         supposed.snapshot.suppose_node(&seen(&node, Vec::new(), None));
         supposed.names.push(node.meta.name.clone());
         supposed.sent.insert(node.meta.name, raw);

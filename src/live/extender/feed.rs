@@ -31,8 +31,8 @@ pub struct Feed {
     waiting: BTreeMap<String, Arc<Pod>>,
     slices: Store<ResourceSlice>,
     namespaces: Store<()>,
-    /// Keys of pods by node.
-    pods_on: BTreeMap<String, BTreeSet<String>>,
+    /// What pods take, by node.
+    pods_on: BTreeMap<Arc<str>, Vec<Arc<Taken>>>,
     /// Keys of ResourceSlices by node.
     slices_of: BTreeMap<String, BTreeSet<String>>,
     boots: Boots,
@@ -53,9 +53,9 @@ struct Known {
 
 /// A pod that has not finished.
 struct Placed {
-    uid: String,
-    node: Option<String>,
-    taken: Taken,
+    uid: Box<str>,
+    /// Its node, and what it takes there.
+    seat: Option<(Arc<str>, Arc<Taken>)>,
 }
 
 impl Feed {
@@ -156,8 +156,7 @@ impl Feed {
         let published = self.slices_of.get(name).into_iter().flatten();
         let published = published.filter_map(|key| self.slices.get(key));
         let published = slices(published).remove(name);
-        let pods = self.pods_on.get(name).into_iter().flatten();
-        let pods = pods.filter_map(|key| Some(&self.pods.get(key)?.taken)).collect();
+        let pods = self.pods_on.get(name).into_iter().flatten().map(AsRef::as_ref).collect();
         let seen = seen(&known.node, pods, published.as_ref());
         known.ready_since = match known.ready_since {
             _ if !seen.readiness.is_usable() => None,
@@ -176,43 +175,56 @@ impl Feed {
     fn put_pod(&mut self, pod: Pod) {
         let key = pod.meta.key();
         let before = self.pods.get(&key);
-        if before.is_none_or(|before| before.uid != pod.meta.uid) {
+        if before.is_none_or(|before| *before.uid != *pod.meta.uid) {
             let ask = Ask::new(&pod, None, &self.snapshot.policy);
             self.arrivals.note(&ask);
         }
+        let uid = Box::from(pod.meta.uid.as_str());
         let taken = Taken::of(&pod);
-        let is_same = before.is_some_and(|before| before.node == pod.node && before.taken == taken);
-        if !is_same {
-            self.leave(&key);
-            if let Some(node) = &pod.node {
-                self.pods_on.entry(node.clone()).or_default().insert(key.clone());
-                self.marked.insert(node.clone());
+        let known = before.and_then(|before| before.seat.clone());
+        let is_same = |(node, seat): &(Arc<str>, Arc<Taken>)| {
+            pod.node.as_deref() == Some(node) && **seat == taken
+        };
+        let seat = match (known, &pod.node) {
+            (Some(known), _) if is_same(&known) => Some(known),
+            (_, node) => {
+                self.leave(&key);
+                node.as_deref().map(|node| self.sit(node, taken))
             }
-        }
-        let (uid, node) = (pod.meta.uid.clone(), pod.node.clone());
-        if node.is_none() {
+        };
+        if seat.is_none() {
             self.waiting.insert(key.clone(), Arc::new(pod));
         } else {
             self.waiting.remove(&key);
         }
-        self.pods.put(key, Placed { uid, node, taken });
+        self.pods.put(key, Placed { uid, seat });
+    }
+
+    /// A pod uses a node.
+    fn sit(&mut self, node: &str, taken: Taken) -> (Arc<str>, Arc<Taken>) {
+        let known = self.pods_on.get_key_value(node);
+        let name = known.map_or_else(|| Arc::from(node), |(name, _)| Arc::clone(name));
+        let taken = Arc::new(taken);
+        self.pods_on.entry(Arc::clone(&name)).or_default().push(Arc::clone(&taken));
+        self.marked.insert(node.to_owned());
+        (name, taken)
     }
 
     /// The pod does not use its node any more.
     fn leave(&mut self, key: &str) {
-        let node = self.pods.get(key).and_then(|pod| pod.node.clone());
-        let Some(node) = node else { return };
+        let seat = self.pods.get_mut(key).and_then(|pod| pod.seat.take());
+        let Some((node, taken)) = seat else { return };
         if let Some(pods) = self.pods_on.get_mut(&node) {
-            pods.remove(key);
+            pods.retain(|other| !Arc::ptr_eq(other, &taken));
             if pods.is_empty() {
                 self.pods_on.remove(&node);
             }
         }
-        self.marked.insert(node);
+        self.marked.insert(node.as_ref().to_owned());
     }
 
     fn forget_pod(&mut self, key: &str, uid: &str) {
-        let is_it = |pod: &Placed| uid.is_empty() || pod.uid == uid;
+        let is_it = |pod: &Placed| uid.is_empty() || *pod.uid == *uid;
         if self.pods.get(key).is_some_and(is_it) {
             self.leave(key);
             self.waiting.remove(key);

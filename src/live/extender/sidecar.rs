@@ -18,8 +18,8 @@ use std::sync::Arc;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// Events of the watches that may wait.
-const QUEUE: usize = 10_000;
+/// Events of the watches that may wait. What waits is memory that is never given back.
+const QUEUE: usize = 1_000;
 
 /// What its endpoints show.
 struct Shown {
