@@ -4,7 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use prewarm::{
-    extender::{ExtenderSnapshot, Policy},
+    extender::{ExtenderSnapshot, Filtered, Policy, Taken},
     live::extender::{
         Meters,
         answer::{filter_body, prioritize_body},
@@ -64,8 +64,8 @@ fn snapshot() -> ExtenderSnapshot {
             allocatable: all,
             ..Node::default()
         };
-        let busy = pod(nth as u64 % 8);
-        snapshot.set_node(&seen(&node, vec![&busy]));
+        let busy = Taken::of(&pod(nth as u64 % 8));
+        snapshot.set_node(&seen(&node, vec![&busy], None));
     }
     snapshot
 }
@@ -91,8 +91,10 @@ fn requests(criterion: &mut Criterion) {
     for names in [1, 500, 1_000, 5_000] {
         let body = body(names);
         group.bench_with_input(BenchmarkId::new("filter", names), &body, |bencher, body| {
-            bencher
-                .iter(|| filter_body(black_box(body), &snapshot, &meters, NOW).expect("an answer"));
+            bencher.iter(|| {
+                let note = |_, _, filtered: &Filtered<'_>| meters.note_filtered(filtered);
+                filter_body(black_box(body), &snapshot, NOW, note).expect("an answer")
+            });
         });
         group.bench_with_input(BenchmarkId::new("prioritize", names), &body, |bencher, body| {
             bencher.iter(|| prioritize_body(black_box(body), &snapshot, NOW).expect("an answer"));

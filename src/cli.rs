@@ -10,8 +10,14 @@ mod cluster_flags;
 mod crd;
 mod decisions;
 mod explain;
+#[cfg(feature = "live")]
+mod extender;
+#[cfg(feature = "live")]
+mod extender_policy;
 mod file;
 mod import;
+#[cfg(feature = "live")]
+mod log_flags;
 mod progress;
 #[cfg(feature = "live")]
 mod release;
@@ -47,6 +53,9 @@ enum Command {
     /// Run the controller.
     #[cfg(feature = "live")]
     Run(Box<run::Args>),
+    /// Serve the scheduler extender without a controller.
+    #[cfg(feature = "live")]
+    Extender(extender::Args),
     /// Take back everything that a controller left in a cluster.
     #[cfg(feature = "live")]
     Release(release::Args),
@@ -83,6 +92,8 @@ pub fn main() -> ExitCode {
             Command::Explain(args) => explain::run(&args),
             #[cfg(feature = "live")]
             Command::Crd(args) => crd::run(&args),
+            #[cfg(feature = "live")]
+            Command::Extender(args) => extender::run(&args),
             #[cfg(feature = "live")]
             Command::Release(args) => release::run(&args),
             #[cfg(feature = "live")]

@@ -7,29 +7,36 @@
 //! Source: kube-scheduler 1.36 `pkg/scheduler/extender.go` (when verbs are called and what a reject causes).
 
 mod access;
+mod arrivals;
 mod ask;
 mod boots;
 mod explain;
 mod filter;
 mod names;
+mod nudge;
 mod policy;
 mod preempt;
 mod prioritize;
 pub mod reason;
 mod snapshot;
+mod taken;
 #[cfg(test)]
 mod tests;
+mod traits;
 mod verdict;
 mod view;
 
 pub use access::{Listed, Namespace};
+pub use arrivals::Arrivals;
 pub use ask::Ask;
 pub use boots::Boots;
 pub use explain::{Explanation, Finding, explain};
 pub use filter::{Filtered, filter};
+pub use nudge::{Answered, Nudge, Nudger, Stranded};
 pub use policy::Policy;
 pub use preempt::preempt;
 pub use prioritize::{MAX_SCORE, prioritize};
 pub use snapshot::ExtenderSnapshot;
+pub use taken::Taken;
 pub use verdict::{Rejection, Verdict, verdict};
-pub use view::{Held, NodeView, Offer, Seen, view};
+pub use view::{Held, NodeView, Offer, Seen, trim, view};

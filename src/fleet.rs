@@ -11,6 +11,7 @@ pub mod act;
 pub mod autoscaler;
 pub mod capi;
 pub mod crds;
+pub mod extender;
 pub mod jobs;
 pub mod kubelet;
 pub mod objects;
@@ -20,6 +21,7 @@ pub mod view;
 use crate::time::{Millis, Timestamp};
 use act::Act;
 use autoscaler::AutoscalerSettings;
+use extender::{Asking, ExtenderAt};
 use kube::Client;
 use std::{
     collections::BTreeMap,
@@ -85,6 +87,8 @@ pub struct FleetSettings {
     pub keep_finished: Millis,
     /// cluster-autoscaler runs, with these flags.
     pub autoscaler: Option<AutoscalerSettings>,
+    /// The scheduler asks this extender.
+    pub extender: Option<ExtenderAt>,
     /// The clock.
     pub now: Now,
     /// Really passing time between two steps.
@@ -176,14 +180,17 @@ async fn play(
     state: Arc<Mutex<State>>,
     stop: CancellationToken,
 ) {
+    let mut asking = settings.extender.clone().map(Asking::new);
     while !stop.is_cancelled() {
         let now = (settings.now)();
         let seen = view.seen(&settings.namespaces);
-        let acts: Vec<Act> = match state.lock() {
+        let mut acts: Vec<Act> = match state.lock() {
             Ok(mut state) => {
                 let mut acts = capi::step(now, &seen, &settings, &mut state);
                 acts.extend(kubelet::step(now, &seen, &settings, &state));
-                acts.extend(scheduler::step(now, &seen, &mut state));
+                if asking.is_none() {
+                    acts.extend(scheduler::step(now, &seen, &mut state));
+                }
                 if let Some(flags) = settings.autoscaler {
                     acts.extend(autoscaler::step(now, &seen, flags, &mut state));
                 }
@@ -191,6 +198,14 @@ async fn play(
             }
             Err(_) => return,
         };
+        if let Some(asking) = &mut asking {
+            let note = |note: &mut dyn FnMut(&mut State)| {
+                if let Ok(mut state) = state.lock() {
+                    note(&mut state);
+                }
+            };
+            acts.extend(asking.step(now, &seen, note).await);
+        }
         for act in acts {
             let machine = act.machine_made();
             let done = act.carry_out(&client).await;

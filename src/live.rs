@@ -13,12 +13,13 @@
 //! | [`actuate`] | the only place that writes to a cluster |
 //! | [`release`](mod@release) | takes everything of ours back, without a controller |
 //! | [`extender`] | what a scheduler asks over HTTP |
+//! | [`nudging`] | pods that the extender refused and would not any more |
 //! | [`leader`] | one replica acts |
 //! | [`acting`], [`status`], [`status_writer`] | what a pool's status says, and writing it |
 //! | [`announce`] | Events |
 //! | [`kept_memory`] | what was learned, over restarts |
 //! | [`journal`] | what was decided: the last decisions, and the log |
-//! | [`metrics`], [`http`] | metrics and endpoints |
+//! | [`metrics`], [`http`], [`vitals`] | metrics, endpoints, what they say of health |
 //! | [`clock`] | the one place that reads the system clock |
 #![allow(
     clippy::disallowed_methods,
@@ -43,6 +44,7 @@ pub mod look;
 pub mod metrics;
 #[cfg(test)]
 mod mock_api;
+pub mod nudging;
 pub mod objects;
 pub mod release;
 pub mod run;
@@ -50,5 +52,6 @@ pub mod status;
 pub mod status_writer;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod vitals;
 pub mod watch;
 pub mod watched;

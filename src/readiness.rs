@@ -259,6 +259,13 @@ impl fmt::Display for Readiness {
     }
 }
 
+/// Whether [`readiness`] looks at this label.
+pub fn reads_label(key: &str) -> bool {
+    matches!(key, UPGRADE_STATE | MIG_STATE | "cluster-api/accelerator")
+        || DRIVER_LABELS.contains(&key)
+        || devices::reads_label(key)
+}
+
 /// Whether a node has GPUs, or is labelled as if.
 pub fn is_gpu_node(node: &Node) -> bool {
     !label(node, "cluster-api/accelerator").is_empty() || is_driver_coming(node)

@@ -8,7 +8,11 @@ use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 fn manifest(name: &str) -> Vec<Value> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("deploy/manifests").join(name);
+    documents("manifests", name)
+}
+
+fn documents(folder: &str, name: &str) -> Vec<Value> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("deploy").join(folder).join(name);
     let text = fs::read_to_string(&path).unwrap();
     serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -24,7 +28,7 @@ fn the_committed_definition_is_what_prewarm_crd_prints() {
 }
 
 /// (group, resource, verb) that the code uses.
-const USED: [(&str, &str, &str); 37] = [
+const USED: [(&str, &str, &str); 41] = [
     ("cluster.x-k8s.io", "machinedeployments", "get"),
     ("cluster.x-k8s.io", "machinedeployments", "list"),
     ("cluster.x-k8s.io", "machinedeployments", "watch"),
@@ -52,6 +56,10 @@ const USED: [(&str, &str, &str); 37] = [
     ("", "nodes", "list"),
     ("", "nodes", "watch"),
     ("", "nodes", "patch"),
+    ("", "namespaces", "list"),
+    ("", "namespaces", "watch"),
+    ("resource.k8s.io", "resourceslices", "list"),
+    ("resource.k8s.io", "resourceslices", "watch"),
     ("scheduling.k8s.io", "priorityclasses", "list"),
     ("scheduling.k8s.io", "priorityclasses", "watch"),
     ("events.k8s.io", "events", "create"),
@@ -64,11 +72,10 @@ const USED: [(&str, &str, &str); 37] = [
     ("coordination.k8s.io", "leases", "update"),
 ];
 
-fn granted() -> BTreeSet<(String, String, String)> {
+fn granted(documents: &[Value]) -> BTreeSet<(String, String, String)> {
     let strings = |value: &Value| -> Vec<String> {
         value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
     };
-    let documents = manifest("rbac.yaml");
     let rules = documents.iter().filter_map(|document| document["rules"].as_array()).flatten();
     let mut granted = BTreeSet::new();
     for rule in rules {
@@ -85,7 +92,7 @@ fn granted() -> BTreeSet<(String, String, String)> {
 
 #[test]
 fn what_the_code_uses_is_granted_and_nothing_dangerous_beside() {
-    let granted = granted();
+    let granted = granted(&manifest("rbac.yaml"));
     for (group, resource, verb) in USED {
         let used = (group.to_owned(), resource.to_owned(), verb.to_owned());
         assert!(granted.contains(&used), "{used:?} is used and not granted");
@@ -101,5 +108,76 @@ fn everything_that_kustomize_is_told_of_is_there() {
     let kustomization = manifest("kustomization.yaml").remove(0);
     for name in kustomization["resources"].as_array().unwrap() {
         assert!(!manifest(name.as_str().unwrap()).is_empty());
+    }
+}
+
+/// The sidecar lists and watches what the feed needs, and may do nothing else.
+#[test]
+fn the_extender_may_look_and_not_touch() {
+    let all = documents("scheduler", "second-scheduler.yaml");
+    let role = all
+        .iter()
+        .find(|one| one["kind"] == "ClusterRole" && one["metadata"]["name"] == "prewarm-extender");
+    let granted = granted(std::slice::from_ref(role.unwrap()));
+    for kind in prewarm::live::extender::feed::KINDS {
+        let resource = format!("{}s", kind.word().to_lowercase());
+        for verb in ["list", "watch"] {
+            let is_it = |one: &&(String, String, String)| one.1 == resource && one.2 == verb;
+            assert!(granted.iter().any(|one| is_it(&one)), "{verb} {resource}");
+        }
+    }
+    let harmless = ["get", "list", "watch"];
+    assert!(granted.iter().all(|(_, _, verb)| harmless.contains(&verb.as_str())), "{granted:?}");
+}
+
+/// Flags that do not exist keep a pod from starting.
+#[test]
+fn the_sidecar_is_started_with_flags_that_there_are() {
+    let all = documents("scheduler", "second-scheduler.yaml");
+    let deployment = all.iter().find(|one| one["kind"] == "Deployment").unwrap();
+    let container = &deployment["spec"]["template"]["spec"]["initContainers"][0];
+    let args: Vec<&str> =
+        container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+    let policy = all.iter().find(|one| one["metadata"]["name"] == "prewarm-extender-policy");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.yaml");
+    fs::write(&path, policy.unwrap()["data"]["policy.yaml"].as_str().unwrap()).unwrap();
+    // The policy is read before the kubeconfig, which is not there.
+    let own = format!("--policy={}", path.display());
+    let args = args.into_iter().map(|arg| if arg.starts_with("--policy") { &own } else { arg });
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_prewarm"))
+        .args(args)
+        .args(["--kubeconfig", "/does/not/exist"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("/does/not/exist") && !told.contains("policy"), "{told}");
+}
+
+/// What the scheduler must be told, in both ways to deploy it.
+#[test]
+fn schedulers_are_told_what_matters() {
+    let second = documents("scheduler", "second-scheduler.yaml");
+    let map = second.iter().find(|one| one["data"]["config.yaml"].is_string()).unwrap();
+    let second: Value =
+        serde_saphyr::from_str(map["data"]["config.yaml"].as_str().unwrap()).unwrap();
+    let default = documents("scheduler", "default-scheduler.yaml").remove(0);
+    for config in [&second, &default] {
+        let extender = &config["extenders"][0];
+        assert_eq!(extender["nodeCacheCapable"], true, "in-tree scores are wrong otherwise");
+        assert_eq!(extender["urlPrefix"], "http://127.0.0.1:9376/v1");
+        for verb in ["filter", "prioritize", "preempt"] {
+            assert_eq!(extender[format!("{verb}Verb")], verb);
+        }
+        assert!(extender["weight"].as_u64().unwrap() > 0);
+        let sample = [
+            &config["percentageOfNodesToScore"],
+            &config["profiles"][0]["percentageOfNodesToScore"],
+        ];
+        assert!(sample.contains(&&Value::from(100)), "it would see a sample of the nodes alone");
+        for resource in extender["managedResources"].as_array().into_iter().flatten() {
+            assert_ne!(resource["ignoredByScheduler"], true);
+        }
     }
 }

@@ -1,16 +1,18 @@
 //! `prewarm run`: the controller.
 
-use super::{Ending, cluster_flags::ClusterFlags, progress::interrupted};
+use super::{
+    Ending, cluster_flags::ClusterFlags, extender_policy, extender_policy::tls_files,
+    log_flags::LogFlags, progress::interrupted,
+};
 use crate::live::{
     actuate::{ActuationSettings, Position},
     clock::Clock,
+    extender::{ExtenderSettings, Settings},
     run::{self, Clusters, RunSettings},
 };
 use anyhow::Context;
-use clap::ValueEnum;
-use std::{io::IsTerminal, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 /// Run the controller: watch the cluster, decide, and raise MachineDeployments of pools in mode Active.
 ///
@@ -48,28 +50,27 @@ pub(super) struct Args {
     /// Folder for decision logs that `prewarm replay` and `prewarm explain` take
     #[arg(long, value_name = "FOLDER")]
     decision_log: Option<PathBuf>,
-    /// How log lines look; left out: text on a terminal, JSON elsewhere
-    #[arg(long, value_enum)]
-    log_format: Option<LogFormat>,
-    /// Which log lines: a level, or a filter such as `info,prewarm=debug` (what the client library says of
-    /// failed requests is said again by whoever asked)
-    #[arg(
-        long,
-        value_name = "FILTER",
-        env = "PREWARM_LOG",
-        default_value = "info,kube_client=off"
-    )]
-    log: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
+    /// Serve the scheduler extender here as well, such as 0.0.0.0:9376; left out: not at all
+    #[arg(long, value_name = "ADDRESS")]
+    extender_listen: Option<String>,
+    /// YAML file of the extender that says who may use GPU nodes; left out: see docs/extender.md
+    #[arg(long, value_name = "FILE", requires = "extender_listen")]
+    extender_policy: Option<PathBuf>,
+    /// Certificate of the extender in PEM, read again when it changes; left out: plain HTTP
+    #[arg(long, value_name = "FILE", requires = "extender_listen")]
+    extender_tls_cert: Option<PathBuf>,
+    /// Key of the certificate in PEM
+    #[arg(long, value_name = "FILE", requires = "extender_listen")]
+    extender_tls_key: Option<PathBuf>,
+    /// The extender answers only clients with a certificate signed by one of these (PEM)
+    #[arg(long, value_name = "FILE", requires = "extender_listen")]
+    extender_client_ca: Option<PathBuf>,
+    #[command(flatten)]
+    log: LogFlags,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
-    start_log(args.log_format, &args.log)?;
+    args.log.start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .worker_threads(2)
@@ -91,6 +92,7 @@ async fn live(args: &Args) -> anyhow::Result<Ending> {
         discovery: args.discovery,
         listen: args.listen.clone(),
         decision_log: args.decision_log.clone(),
+        extender: extender_settings(args)?,
         actuation: ActuationSettings {
             switch,
             group: api.group.clone(),
@@ -102,6 +104,14 @@ async fn live(args: &Args) -> anyhow::Result<Ending> {
     };
     Box::pin(run::run(Clusters { clients, api }, settings, stop)).await?;
     Ok(Ending::Fine)
+}
+
+fn extender_settings(args: &Args) -> anyhow::Result<Option<ExtenderSettings>> {
+    let Some(listen) = args.extender_listen.clone() else { return Ok(None) };
+    let (certificate, key) = (args.extender_tls_cert.as_ref(), args.extender_tls_key.as_ref());
+    let tls = tls_files("extender-", certificate, key, args.extender_client_ca.as_ref())?;
+    let policy = extender_policy::read(args.extender_policy.as_deref())?;
+    Ok(Some(ExtenderSettings { listen, policy, tls, limits: Settings::default() }))
 }
 
 /// Cancelled by Ctrl-C and SIGTERM.
@@ -121,18 +131,4 @@ pub(super) fn stop_on_interrupt() -> CancellationToken {
 fn own_name() -> String {
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
     format!("{}-{}", host.trim(), std::process::id())
-}
-
-fn start_log(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| {
-        format!("--log {filter}: not a filter; try `info` or `info,prewarm=debug`")
-    })?;
-    let is_terminal = std::io::stderr().is_terminal();
-    let default = if is_terminal { LogFormat::Text } else { LogFormat::Json };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match format.unwrap_or(default) {
-        LogFormat::Text => log.compact().with_ansi(is_terminal).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).try_init(),
-    };
-    started.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
 }

@@ -64,7 +64,10 @@ impl Ask {
             gpu_memory_mib: told(MEMORY).parse().unwrap_or_default(),
             clique: told(CLIQUE).to_owned(),
             gang: pod.gang.as_ref().map(|gang| (key(&gang.name), gang.min_members.unwrap_or(1))),
-            namespace: namespace.cloned().unwrap_or_default(),
+            namespace: namespace.cloned().unwrap_or_else(|| Namespace {
+                name: pod.meta.namespace.clone(),
+                ..Namespace::default()
+            }),
         }
     }
 }
@@ -77,7 +80,7 @@ fn is_exempt(pod: &Pod, policy: &Policy) -> bool {
 }
 
 /// What the pod takes of a node, GPUs of all names together.
-pub(super) fn part(pod: &Pod, gpus: &[(String, u64)]) -> Part {
+fn part(pod: &Pod, gpus: &[(String, u64)]) -> Part {
     let devices = gpus.iter().fold(0, |sum: u64, (_, amount)| sum.saturating_add(*amount));
     let small = |amount: u64| u32::try_from(amount).unwrap_or(u32::MAX - 1);
     Part {

@@ -21,8 +21,12 @@ pub fn filter<'a>(
     names: impl IntoIterator<Item = &'a str>,
     now: Timestamp,
 ) -> Filtered<'a> {
-    let mut filtered = Filtered::default();
+    let names = names.into_iter();
+    let passed = Vec::with_capacity(names.size_hint().0);
+    let mut filtered = Filtered { passed, ..Filtered::default() };
     let mut seen = vec![0_u64; snapshot.node_numbers().div_ceil(64)];
+    let kinds = snapshot.kinds();
+    let mut verdicts: Vec<Option<Verdict>> = vec![None; kinds.count()];
     let mut strangers: Vec<&str> = Vec::new();
     for name in names {
         let verdict = if let Some((at, node)) = snapshot.find(name) {
@@ -31,7 +35,11 @@ pub fn filter<'a>(
                 continue;
             }
             *word |= bit;
-            verdict(ask, node, &snapshot.policy, now)
+            let own = || verdict(ask, node, &snapshot.policy, now);
+            match kinds.of(at) {
+                Some(kind) => *verdicts[kind].get_or_insert_with(own),
+                None => own(),
+            }
         } else {
             if strangers.contains(&name) {
                 continue;

@@ -36,7 +36,7 @@ impl Default for Policy {
                 "gpu.intel.com/xe",
                 "habana.ai/gaudi",
             ]),
-            exempt_namespaces: set(&["kube-system", "gpu-operator", "prewarm-system"]),
+            exempt_namespaces: set(&["kube-system", "gpu-operator", "prewarm"]),
             is_strict: false,
             refuses_squatters: true,
             reboot_doubt: Millis::from_mins(5),

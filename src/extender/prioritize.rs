@@ -57,11 +57,30 @@ pub fn prioritize<'a>(
     let ranked =
         |name: &'a str| (name, snapshot.find(name).map_or(STRANGER, |(_, node)| rank(node)));
     let ranked: Vec<(&str, Rank)> = names.into_iter().map(ranked).collect();
-    let mut ranks: Vec<Rank> = ranked.iter().map(|&(_, rank)| rank).collect();
-    ranks.sort_unstable();
-    ranks.dedup();
+    let ranks = distinct(&ranked);
     let score = |rank| score(ranks.partition_point(|one| *one < rank), ranks.len());
     ranked.into_iter().map(|(name, rank)| (name, score(rank))).collect()
+}
+
+/// More ranks than this are not kept in order one by one.
+const FEW: usize = 64;
+
+/// All ranks in order, each once. As a rule there are few.
+fn distinct(ranked: &[(&str, Rank)]) -> Vec<Rank> {
+    let mut few: Vec<Rank> = Vec::with_capacity(FEW);
+    for (_, rank) in ranked {
+        match few.binary_search(rank) {
+            Ok(_) => {}
+            Err(at) if few.len() < FEW => few.insert(at, *rank),
+            Err(_) => {
+                let mut all: Vec<Rank> = ranked.iter().map(|&(_, rank)| rank).collect();
+                all.sort_unstable();
+                all.dedup();
+                return all;
+            }
+        }
+    }
+    few
 }
 
 /// The best of `of` ranks gets 10, the others 9 to 0 in even steps.

@@ -1,7 +1,7 @@
 //! Everything the extender knows at one instant. One writer changes it and publishes copies; a copy shares all
 //! nodes with the one before, so that publishing after a change of one pod costs a pointer a node.
 
-use super::{Namespace, NodeView, Policy, Seen, names::Names, view};
+use super::{Namespace, NodeView, Policy, Seen, names::Names, traits::Kinds, view};
 use crate::{
     packing::{Class, Mix, Part},
     time::Timestamp,
@@ -17,8 +17,11 @@ pub struct ExtenderSnapshot {
     pub is_synced: bool,
     /// When it was last changed.
     pub at: Timestamp,
+    /// Rises with every snapshot that is published.
+    pub generation: u64,
     names: Arc<Names>,
     nodes: Vec<Option<Arc<NodeView>>>,
+    kinds: Kinds,
     unused: Vec<u32>,
     namespaces: Arc<BTreeMap<String, Namespace>>,
     mix: Arc<Mix>,
@@ -35,8 +38,10 @@ impl ExtenderSnapshot {
             policy: Arc::new(policy),
             is_synced: false,
             at: Timestamp::ZERO,
+            generation: 0,
             names: Arc::default(),
             nodes: Vec::new(),
+            kinds: Kinds::default(),
             unused: Vec::new(),
             namespaces: Arc::default(),
             mix: Arc::default(),
@@ -62,7 +67,9 @@ impl ExtenderSnapshot {
     /// Takes a node as it is sent, for this copy only: for questions about how things would be. What is known
     /// of its use stays.
     pub fn suppose_node(&mut self, seen: &Seen<'_>) {
-        let mut view = self.view(seen);
+        let models = view::models(seen.node);
+        self.learn_models(&models);
+        let mut view = view(seen, &self.policy, |names| self.bits(names));
         if let Some((_, known)) = self.find(&view.name) {
             view.room.clone_from(&known.room);
             view.losses.clone_from(&known.losses);
@@ -72,13 +79,17 @@ impl ExtenderSnapshot {
             view.price_milli = known.price_milli;
             view.is_to_go = known.is_to_go;
             view.ready_since = known.ready_since;
+        } else {
+            view.score(&self.mix);
         }
         self.put(Arc::new(view));
     }
 
     fn put(&mut self, view: Arc<NodeView>) {
         if let Some(&at) = self.names.get(view.name.as_str()) {
+            self.kinds.put(at as usize, &view);
             self.nodes[at as usize] = Some(view);
+            self.count_kinds();
             return;
         }
         let at = self.unused.pop().unwrap_or(self.nodes.len() as u32);
@@ -86,7 +97,24 @@ impl ExtenderSnapshot {
         if at as usize == self.nodes.len() {
             self.nodes.push(None);
         }
+        self.kinds.put(at as usize, &view);
         self.nodes[at as usize] = Some(view);
+    }
+
+    fn count_kinds(&mut self) {
+        if self.kinds.is_overgrown() {
+            self.kinds = Kinds::default();
+            for (number, node) in self.nodes.iter().enumerate() {
+                if let Some(node) = node {
+                    self.kinds.put(number, node);
+                }
+            }
+        }
+    }
+
+    /// Nodes of one kind get one verdict, whatever the time.
+    pub(super) const fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// A node is gone.
@@ -137,6 +165,20 @@ impl ExtenderSnapshot {
     /// All nodes, in the order of their numbers.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeView> {
         self.nodes.iter().flatten().map(AsRef::as_ref)
+    }
+
+    /// The node of this number.
+    pub(super) fn view_at(&self, number: usize) -> Option<&NodeView> {
+        self.nodes.get(number)?.as_deref()
+    }
+
+    /// Whether the node of this number is as it was in `other`: they share it.
+    pub(super) fn has_same_view(&self, other: &Self, number: usize) -> bool {
+        match (self.nodes.get(number).and_then(Option::as_ref), other.nodes.get(number)) {
+            (Some(one), Some(Some(other))) => Arc::ptr_eq(one, other),
+            (None, Some(None) | None) => true,
+            _ => false,
+        }
     }
 
     /// Numbers of nodes are below this.

@@ -250,6 +250,46 @@ fn a_reserved_domain_takes_its_gang_only() {
     assert_eq!(refusal(&Pod { gang, ..pod(1) }, &reserved), "");
 }
 
+/// What is dropped of a node changes nothing.
+#[test]
+fn a_trimmed_node_looks_the_same() {
+    let told = [
+        ("nvidia.com/gpu-driver-upgrade-state", "drain-required"),
+        ("nvidia.com/gpu.deploy.driver", "paused-for-driver-upgrade"),
+        ("nvidia.com/mig.config.state", "pending"),
+        ("nvidia.com/gpu.memory", "81920"),
+        ("nvidia.com/gpu.clique", "c.1"),
+        ("nvidia.com/gpu.replicas", "4"),
+        ("nvidia.com/gpu.count", "8"),
+        ("feature.node.kubernetes.io/pci-10de.present", "true"),
+        ("nvidia.com/cuda.driver-version.full", "580.1"),
+        ("kubernetes.io/hostname", "n"),
+    ];
+    for skipped in 0..=told.len() {
+        let mut whole = node("n");
+        for (key, value) in told.iter().skip(skipped) {
+            whole.meta.labels.insert((*key).into(), (*value).into());
+        }
+        whole.meta.annotations.insert("prewarm.dev/reserved-for".into(), "ml/train".into());
+        whole.meta.annotations.insert("other".into(), "x".into());
+        for kind in ["Ready", "GPUUnhealthy", "DiskPressure"] {
+            let kind = kind.into();
+            whole.conditions.push(Condition { kind, status: Some(true), ..Condition::default() });
+        }
+        let policy = Policy::default();
+        let mut trimmed = whole.clone();
+        trim(&mut trimmed, &policy, |_| false);
+        assert!(trimmed.meta.annotations.len() == 1 && trimmed.conditions.len() == 2);
+        assert!(!trimmed.meta.labels.contains_key("kubernetes.io/hostname"));
+        let look = |node: &Node| {
+            let expected = crate::readiness::Expected { gpus: 8, resource: GPU };
+            let readiness = crate::readiness::readiness(None, Some(node), expected, None, false);
+            view(&Seen { readiness, ..seen(node) }, &policy, |_| 1)
+        };
+        assert_eq!(look(&whole), look(&trimmed));
+    }
+}
+
 fn snapshot(nodes: &[Node]) -> ExtenderSnapshot {
     let mut snapshot = ExtenderSnapshot::new(Policy::default());
     for node in nodes {
@@ -318,7 +358,8 @@ fn used(name: &str, gpus: u64) -> (Node, Pod) {
 fn nodes_that_jobs_to_come_need_are_kept_free() {
     let mut snapshot = ExtenderSnapshot::new(Policy::default());
     for (node, pod) in [used("empty", 0), used("half", 4), used("full", 7)] {
-        let pods = if pod.requests.extended.is_empty() { Vec::new() } else { vec![&pod] };
+        let pod = Taken::of(&pod);
+        let pods = if pod.gpus.is_empty() { Vec::new() } else { vec![&pod] };
         snapshot.set_node(&Seen { pods, ..seen(&node) });
     }
     let names = ["empty", "half", "full"];
@@ -373,7 +414,7 @@ fn a_gang_goes_to_one_domain() {
     let names = ["x1", "x2", "y1", "y2", "y3", "z"];
     let told = scores(&snapshot, &member, &names);
     assert_eq!(told, [10, 10, 9, 9, 9, 0]);
-    snapshot.set_node(&Seen { pods: vec![&member], ..seen(&nodes[2]) });
+    snapshot.set_node(&Seen { pods: vec![&Taken::of(&member)], ..seen(&nodes[2]) });
     let told = scores(&snapshot, &member, &["x1", "x2", "y2", "y3"]);
     assert_eq!(told, [0, 0, 10, 10]);
 }
@@ -431,6 +472,11 @@ proptest! {
         distinct.sort_unstable();
         distinct.dedup();
         prop_assert_eq!(forwards.passed.len() + forwards.rejected.len(), distinct.len());
+        for name in &names {
+            let alone = snapshot.find(name).map(|(_, view)| verdict(&ask, view, &snapshot.policy, NOW));
+            let passes = alone.is_none_or(|verdict| verdict == Verdict::Pass);
+            prop_assert_eq!(passes, forwards.passed.contains(&name.as_str()), "{}", name);
+        }
         for (name, _, _) in &forwards.rejected {
             let (_, view) = snapshot.find(name).unwrap();
             let is_open = view.lacks.is_none() && view.allocatable(GPU) > 0 && gpus > 0;
@@ -446,7 +492,7 @@ proptest! {
     ) {
         let mut snapshot = ExtenderSnapshot::new(Policy::default());
         for (name, _, in_use, _, _) in &nodes {
-            let other = pod(*in_use);
+            let other = Taken::of(&pod(*in_use));
             let node = node(&format!("n{name}"));
             snapshot.set_node(&Seen { pods: vec![&other], ..seen(&node) });
         }

@@ -3,14 +3,14 @@
 //! Everything that leads to a refusal stands on the Node object (or on what passes with time), so that whatever
 //! lifts it is a Node event and wakes the pods that wait for it.
 
-use super::{Policy, ask, reason};
+use super::{Policy, Taken, reason};
 use crate::{
     model::{
         NVIDIA_GPU, Pool,
-        object::{GpuSlices, Node, Pod, Taint},
+        object::{GpuSlices, Node, Taint},
     },
     packing::{Mix, Room},
-    readiness::{Readiness, is_gpu_resource},
+    readiness::{self, Readiness, is_gpu_resource},
     time::Timestamp,
 };
 use std::collections::BTreeMap;
@@ -56,8 +56,8 @@ pub struct Seen<'a> {
     pub rebooted: Option<Timestamp>,
     /// Its devices by DRA.
     pub slices: Option<&'a GpuSlices>,
-    /// Pods on it that have not finished.
-    pub pods: Vec<&'a Pod>,
+    /// What pods on it take that have not finished.
+    pub pods: Vec<&'a Taken>,
     /// It is chosen to go.
     pub is_to_go: bool,
     /// Price of a GPU-hour relative to others, in thousandths; 1000 where prices are unknown.
@@ -143,6 +143,33 @@ impl NodeView {
     }
 }
 
+/// Drops what neither [`view`] nor [`readiness`](mod@readiness) looks at: 5,000 nodes with all labels of feature discovery
+/// are 25 MB. `keeps`: further labels that somebody needs.
+pub fn trim(node: &mut Node, policy: &Policy, keeps: impl Fn(&str) -> bool) {
+    let is_read = |key: &str| {
+        PRODUCT_LABELS.contains(&key)
+            || GPU_LABELS.contains(&key)
+            || UPGRADE_STATES.contains(&key)
+            || matches!(key, MIG_STATE | MEMORY | CLIQUE)
+            || key.starts_with(DEPLOY)
+            || readiness::reads_label(key)
+    };
+    node.meta.labels.retain(|key, _| is_read(key) || keeps(key));
+    node.meta.annotations.retain(|key, _| key == RESERVED_FOR);
+    node.meta.owner = None;
+    node.provider_id = String::new();
+    node.conditions.retain(|one| {
+        matches!(one.kind.as_str(), "Ready" | GPU_READY)
+            || policy.unhealthy_conditions.contains(&one.kind)
+    });
+    for condition in &mut node.conditions {
+        (condition.reason, condition.message) = (String::new(), String::new());
+    }
+    let is_needed = |name: &String, _: &mut u64| is_gpu_resource(name);
+    node.capacity.extended.retain(is_needed);
+    node.allocatable.extended.retain(is_needed);
+}
+
 /// Digests a node. Losses are left empty, see [`NodeView::score`].
 pub fn view(seen: &Seen<'_>, policy: &Policy, model_bits: impl Fn(&[String]) -> u64) -> NodeView {
     let node = seen.node;
@@ -152,9 +179,8 @@ pub fn view(seen: &Seen<'_>, policy: &Policy, model_bits: impl Fn(&[String]) -> 
     let offers = offers(seen);
     let models = models(node);
     let has_label = GPU_LABELS.iter().any(|key| !matches!(label(key), "" | "false"));
-    let gang = |pod: &&Pod| Some(format!("{}/{}", pod.meta.namespace, pod.gang.as_ref()?.name));
     let mut gangs = BTreeMap::new();
-    for gang in seen.pods.iter().filter_map(gang) {
+    for gang in seen.pods.iter().filter_map(|pod| pod.gang.clone()) {
         *gangs.entry(gang).or_default() += 1;
     }
     NodeView {
@@ -239,10 +265,8 @@ fn offers(seen: &Seen<'_>) -> Vec<Offer> {
             offers.insert(name, node.allocatable.extended.get(name).copied().unwrap_or_default());
         }
     }
-    let used = |name: &str| {
-        let of = |pod: &&Pod| pod.requests.extended.get(name).copied().unwrap_or_default();
-        seen.pods.iter().map(of).fold(0, u64::saturating_add)
-    };
+    let used =
+        |name: &str| seen.pods.iter().map(|pod| pod.of_resource(name)).fold(0, u64::saturating_add);
     let offer = |(name, allocatable): (&str, u64)| Offer {
         resource: name.to_owned(),
         allocatable,
@@ -257,9 +281,8 @@ fn room(seen: &Seen<'_>, offers: &[Offer]) -> Room {
     let sum = |of: fn(&Offer) -> u64| small(offers.iter().map(of).fold(0, u64::saturating_add));
     let (mut cpu, mut memory) = (0_u64, 0_u64);
     for pod in &seen.pods {
-        let part = ask::part(pod, &[]);
-        cpu = cpu.saturating_add(u64::from(part.cpu_milli));
-        memory = memory.saturating_add(u64::from(part.memory_mib));
+        cpu = cpu.saturating_add(pod.cpu_milli);
+        memory = memory.saturating_add(pod.memory_bytes.div_ceil(MIB));
     }
     let allocatable = &seen.node.allocatable;
     let left = |all: u64, used: u64| Some(small(all.saturating_sub(used)));

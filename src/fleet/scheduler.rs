@@ -13,6 +13,12 @@ use std::collections::BTreeMap;
 
 /// What the scheduler does next.
 pub fn step(now: Timestamp, seen: &Seen, state: &mut State) -> Vec<Act> {
+    let (mut rooms, waiting) = rooms_and_waiting(seen);
+    waiting.into_iter().filter_map(|pod| schedule(now, pod, &mut rooms, state)).collect()
+}
+
+/// What is free, and the pods that wait in the order of their turn.
+pub(super) fn rooms_and_waiting(seen: &Seen) -> (Vec<Room<'_>>, Vec<&DynamicObject>) {
     let mut rooms: Vec<Room<'_>> = seen.nodes.iter().filter_map(|node| Room::of(node)).collect();
     for pod in seen.pods.iter().filter(|pod| is_using(pod)) {
         let node = text(pod, "/spec/nodeName");
@@ -24,7 +30,7 @@ pub fn step(now: Timestamp, seen: &Seen, state: &mut State) -> Vec<Act> {
         seen.pods.iter().map(AsRef::as_ref).filter(|pod| is_waiting(pod)).collect();
     waiting
         .sort_by_key(|pod| (std::cmp::Reverse(priority(pod)), created(pod), name(pod).to_owned()));
-    waiting.into_iter().filter_map(|pod| schedule(now, pod, &mut rooms, state)).collect()
+    (rooms, waiting)
 }
 
 fn schedule(

@@ -99,6 +99,14 @@ pub fn release_all(
     plan
 }
 
+/// Touches a node so that kube-scheduler asks again about pods that were refused.
+pub fn touch(now: Timestamp, id: DecisionId, node: String, version: String) -> Plan {
+    let node = write::Object { namespace: String::new(), name: node, version };
+    let mut plan = Plan::new(id);
+    plan.add(None, Some(Write::TouchNode { node, at: now }));
+    plan
+}
+
 fn take_back_strays(look: &Look, settings: &ActuationSettings, plan: &mut Plan) {
     for node in &look.stray_nodes {
         plan.add(None, holds::release(node, true));

@@ -214,6 +214,7 @@ const QUEUE: usize = 256;
 
 /// Publishes Events, in a task of its own: a slow API delays what is told and not what is done. A failure is
 /// counted and forgotten.
+#[derive(Clone)]
 pub struct Announcer {
     queue: mpsc::Sender<Said>,
     shown: Arc<Shown>,

@@ -6,7 +6,7 @@ use super::{
     clock::Clock,
     gpu_pool::{LastDecision, Mode, ScaleDownBy},
     http::Shown,
-    index::Index,
+    index::{Index, Kind},
     look::{Autoscaler, Finding, Look, PoolLook, PoolNode},
     metrics::{Metrics, PoolFacts},
     watch::Watches,
@@ -98,9 +98,7 @@ impl Controller {
 
     /// How fresh the view is: as old as the longest failure of a watch.
     pub fn sight(&self, now: Timestamp) -> Sight {
-        let faults = self.watches.states().into_values().filter_map(|state| state.error);
-        let faults = faults.filter(super::watch::WatchFault::is_current);
-        let view_age = faults.map(|fault| now - fault.since).max().unwrap_or(Millis::ZERO);
+        let view_age = self.watches.view_age(now, |kind| kind != Kind::Namespace);
         let api_fails = self.writes_fail_since.is_some();
         Sight { view_age, metrics_age: None, api_fails }
     }

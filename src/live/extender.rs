@@ -4,18 +4,30 @@
 //! |---|---|
 //! | [`wire`] | requests and answers as JSON |
 //! | [`answer`] | from a request to its answer |
-//! | [`server`] | connections, limits, stop |
+//! | `routes` | from an HTTP request to its response |
+//! | [`server`], `patience` | connections, limits, stop |
+//! | [`tls`] | certificates |
 //! | [`meters`] | metrics |
 //! | [`facts`] | from objects of the API to what the snapshot takes |
+//! | [`keep`] | the parts at work together |
+//! | [`sidecar`] | the same without a controller |
+//! | [`feed`] | keeps the snapshot true to the watches |
 
 pub mod answer;
 pub mod facts;
+pub mod feed;
+pub mod keep;
 pub mod meters;
+mod patience;
+mod routes;
 pub mod server;
+pub mod sidecar;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 pub mod wire;
 
 pub use facts::{namespace, seen};
+pub use keep::ExtenderSettings;
 pub use meters::Meters;
 pub use server::{Service, Settings, serve};

@@ -6,7 +6,7 @@
 //! raised) are those of the first look that saw it. No clock, no I/O.
 
 mod capacity;
-mod claims;
+pub(in crate::live) mod claims;
 mod demand;
 mod event;
 mod findings;
@@ -22,7 +22,7 @@ mod pools;
 mod schedule;
 mod settings;
 mod shapes;
-mod store;
+pub(in crate::live) mod store;
 mod strays;
 #[cfg(test)]
 mod tests;
@@ -143,6 +143,7 @@ impl Index {
             Kind::GpuPool => self.pools.is_synced(),
             Kind::ResourceSlice => self.slices.is_synced(),
             Kind::Autoscaler => self.is_autoscaler_synced,
+            Kind::Namespace => true,
         }
     }
 
@@ -187,6 +188,7 @@ impl Index {
                 self.autoscaler = status;
                 self.is_autoscaler_listed = true;
             }
+            Event::Namespace(_) => {}
             Event::Gone { kind, key } => self.gone(kind, &key),
             Event::Restarted(kind) => self.restarted(kind),
             Event::Synced(kind) => self.synced(kind),
@@ -204,6 +206,7 @@ impl Index {
             Kind::GpuPool => drop(self.pools.remove(key)),
             Kind::ResourceSlice => drop(self.slices.remove(key)),
             Kind::Autoscaler => self.autoscaler = Autoscaler::Absent,
+            Kind::Namespace => {}
         }
     }
 
@@ -223,6 +226,7 @@ impl Index {
             Kind::GpuPool => self.pools.restart(),
             Kind::ResourceSlice => self.slices.restart(),
             Kind::Autoscaler => self.is_autoscaler_listed = false,
+            Kind::Namespace => {}
         }
     }
 
@@ -246,6 +250,7 @@ impl Index {
                 }
                 self.is_autoscaler_synced = true;
             }
+            Kind::Namespace => {}
         }
         self.survey();
     }
@@ -265,7 +270,7 @@ impl Index {
     pub fn look(&mut self, now: Timestamp, sight: Sight) -> Look {
         let mut findings = Findings::default();
         let usage = usage(&self.pods, &self.nodes, self.settings.expendable_below);
-        let slices = slices(&self.slices);
+        let slices = slices(self.slices.values());
         let members = Members::new(&self.machines, &self.nodes, &self.settings.keys);
         let mut plans = plans(&self.pools, &self.deployments, &members, &self.settings);
         learn(&mut self.shown, &mut plans, &slices, &usage);

@@ -33,10 +33,11 @@ pub struct KindLabel {
     pub kind: &'static str,
 }
 
-/// How a look ended.
+/// How something ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Outcome {
-    /// `acted` or `nothing`.
+    /// Of a look `acted` or `nothing`, of new certificates `used` or `refused`, of a
+    /// touch as for writes.
     pub outcome: &'static str,
 }
 
@@ -100,7 +101,7 @@ pub struct Metrics {
 impl Metrics {
     /// All metrics at zero.
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("prewarm");
+        let mut registry = registry();
         let decide_bounds = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
         let reaction_bounds = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
         let metrics = Self {
@@ -129,8 +130,6 @@ impl Metrics {
     }
 
     fn register(&self, to: &mut Registry) {
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        to.register("build", "Version of this program", build);
         to.register("decisions", "Decisions by outcome", self.decisions.clone());
         to.register(
             "decide_seconds",
@@ -200,6 +199,13 @@ impl Metrics {
         }
     }
 
+    /// Adds what another part counts.
+    pub fn also(&self, register: impl FnOnce(&mut Registry)) {
+        if let Ok(mut registry) = self.registry.lock() {
+            register(&mut registry);
+        }
+    }
+
     /// All metrics as text.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -214,6 +220,14 @@ impl Metrics {
 /// Seconds since the epoch.
 fn seconds(at: Timestamp) -> f64 {
     at.0 as f64 / 1000.0
+}
+
+/// An empty registry with our prefix and the version of this program.
+pub fn registry() -> Registry {
+    let mut registry = Registry::with_prefix("prewarm");
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("build", "Version of this program", build);
+    registry
 }
 
 impl Default for Metrics {

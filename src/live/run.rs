@@ -10,19 +10,29 @@ use super::{
     client::{Clients, ClusterApi},
     clock::Clock,
     controller::{Controller, Turn, orders},
+    extender::{
+        Meters,
+        keep::{self, Extender, ExtenderSettings, Footing, Found, StartError},
+    },
     gpu_pool::Mode,
     http::{self, Shown},
     index::{Event, Index, IndexSettings},
     journal::Journal,
     kept_memory::{self, Kept},
     leader::{self, Authority, Election},
+    look::PoolNode,
     metrics::{KindLabel, KindResult, ReasonLabel},
+    nudging::Nudging,
     objects::CapiKeys,
     status_writer::StatusWriter,
+    vitals::Vitals,
     watch::{Sink, Watches},
     watched,
 };
-use crate::time::{Millis, Timestamp};
+use crate::{
+    engine::PoolReport,
+    time::{Millis, Timestamp},
+};
 use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{
@@ -45,6 +55,8 @@ const KEEP_EVERY: Millis = Millis::from_mins(10);
 const RELEASES: u32 = 3;
 /// Events of the watches that may wait for their turn.
 const QUEUE: usize = 10_000;
+/// Finds of the extender that may wait.
+const FINDS: usize = 16;
 
 /// What the controller is told when it starts.
 #[derive(Clone, Debug)]
@@ -61,6 +73,8 @@ pub struct RunSettings {
     pub listen: String,
     /// Folder of decision logs.
     pub decision_log: Option<PathBuf>,
+    /// The scheduler extender, if it is served.
+    pub extender: Option<ExtenderSettings>,
     /// How writes are made.
     pub actuation: ActuationSettings,
     /// The clock.
@@ -87,6 +101,9 @@ pub enum RunError {
         /// Why not.
         source: io::Error,
     },
+    /// The scheduler extender.
+    #[error(transparent)]
+    Extender(#[from] StartError),
     /// The folder for logs.
     #[error("--decision-log {}: {source}", folder.display())]
     Journal {
@@ -116,28 +133,93 @@ pub async fn run(
     // Watches and election outlive the loop: what it does last still needs them.
     let after = CancellationToken::new();
     let (sender, events) = mpsc::channel(QUEUE);
+    let (extender, told) = settings.extender.is_some().then(|| mpsc::channel(QUEUE)).unzip();
     let sink = Sink {
         events: sender,
+        extender,
         watches: Watches::default(),
         clock: settings.clock,
         stop: after.clone(),
     };
-    let watched = watched::start(&clusters, &settings.namespace, &sink);
+    let extender = start_extender(&settings, told, &sink, &shown, stop.clone()).await?;
+    let mut watched = watched::start(&clusters, &settings.namespace, &sink);
+    if extender.is_some() {
+        watched.tasks.push(watched::start_namespaces(&clusters.clients.workload, &sink));
+    }
     let (authority, is_leader) = watch::channel(Authority::default());
     let election = elect(&clusters, &settings, authority, after.clone());
     let kept = read_kept(&clusters, &settings.namespace).await;
     let server =
         tokio::spawn(http::serve(listener, Arc::clone(&shown), after.clone().cancelled_owned()));
     let heard = Heard { watches: sink.watches.clone(), events, ceiling: watched.ceiling };
-    let life = Life::new(clusters, settings, shown, heard, is_leader, kept);
+    let mut life = Life::new(clusters.clone(), settings, shown, heard, is_leader, kept);
+    let served = extender.map(|serving| serving.join(&life, &clusters));
+    let (served, hints) = served.unzip();
+    life.hints = hints;
     drop(sink);
     Box::pin(life.live(stop)).await;
+    for task in served.into_iter().flatten() {
+        task.await.ok();
+    }
     after.cancel();
     for task in watched.tasks.into_iter().chain(election) {
         task.await.ok();
     }
     server.abort();
     Ok(())
+}
+
+async fn start_extender(
+    settings: &RunSettings,
+    events: Option<mpsc::Receiver<Event>>,
+    sink: &Sink,
+    shown: &Shown,
+    stop: CancellationToken,
+) -> Result<Option<Serving>, StartError> {
+    let (Some(own), Some(events)) = (&settings.extender, events) else { return Ok(None) };
+    let (meters, clock) = (Meters::default(), settings.clock);
+    shown.metrics.also(|registry| meters.register(registry));
+    let vitals = Arc::new(Vitals::new(clock));
+    let (found, finds) = mpsc::channel(FINDS);
+    let (watches, found) = (sink.watches.clone(), Some(found));
+    let footing = Footing { events, watches, meters: meters.clone(), found, vitals, clock };
+    let extender = keep::start(own.clone(), footing, stop).await?;
+    Ok(Some(Serving { extender, meters, finds }))
+}
+
+/// The extender beside the controller.
+struct Serving {
+    extender: Extender,
+    meters: Meters,
+    finds: mpsc::Receiver<Found>,
+}
+
+/// What the loop tells the extender.
+struct Hints {
+    /// Names of nodes that are chosen to go.
+    to_go: watch::Sender<BTreeSet<String>>,
+    /// Names of nodes that may be touched.
+    touchable: watch::Sender<BTreeSet<String>>,
+}
+
+impl Serving {
+    /// Starts what may write for it. What ends by itself, and what the loop has to tell.
+    fn join(self, life: &Life, clusters: &Clusters) -> (Vec<tokio::task::JoinHandle<()>>, Hints) {
+        let (touchable, allowed) = watch::channel(BTreeSet::new());
+        let switch = Arc::new(Switch::new(life.settings.actuation.switch));
+        let authority = life.authority.clone();
+        let nudging = Nudging {
+            actuator: Actuator::new(&clusters.clients, clusters.api.clone(), switch, authority),
+            announcer: life.announcer.clone(),
+            allowed,
+            meters: self.meters,
+            clock: life.settings.clock,
+            digest: digest(&life.settings.identity, life.settings.clock.now()),
+        };
+        let mut tasks = self.extender.tasks;
+        tasks.push(tokio::spawn(nudging.run(self.finds)));
+        (tasks, Hints { to_go: self.extender.to_go, touchable })
+    }
 }
 
 fn elect(
@@ -182,6 +264,8 @@ struct Life {
     ceiling: watch::Receiver<Mode>,
     kept_at: Timestamp,
     was_leader: bool,
+    /// To the extender.
+    hints: Option<Hints>,
 }
 
 impl Life {
@@ -233,6 +317,7 @@ impl Life {
             authority,
             ceiling: heard.ceiling,
             was_leader: false,
+            hints: None,
         }
     }
 
@@ -311,6 +396,10 @@ impl Life {
             self.was_leader = is_leader;
         }
         self.shown.metrics.leader.set(i64::from(is_leader));
+        if let Some(Hints { to_go, touchable }) = &self.hints {
+            to_go.send_if_modified(|known| replace(known, nodes_to_go(&turn)));
+            touchable.send_if_modified(|known| replace(known, touchable_nodes(&turn, is_leader)));
+        }
         if is_leader {
             let (acting, raised) = self.act(&mut turn).await;
             let Turn { now, look, decision, modes, .. } = &turn;
@@ -413,6 +502,31 @@ impl Life {
             tracing::warn!(%error, "the decision log was not finished");
         }
     }
+}
+
+/// Puts a new value in place of the old one; `true` = it is another one.
+fn replace<T: PartialEq>(known: &mut T, new: T) -> bool {
+    let is_new = *known != new;
+    *known = new;
+    is_new
+}
+
+/// Names of nodes that the decision lets go.
+fn nodes_to_go(turn: &Turn) -> BTreeSet<String> {
+    let pools = turn.look.pools.iter().zip(&turn.decision.why);
+    let goes = |report: &PoolReport, node: &&PoolNode| {
+        node.is_cordoned_by_us || report.scale_down.nodes.contains(&node.id)
+    };
+    let nodes =
+        pools.flat_map(|(pool, report)| pool.nodes.iter().filter(move |node| goes(report, node)));
+    nodes.filter_map(|node| node.node.clone()).collect()
+}
+
+/// Names of nodes of pools in mode Active, if this replica leads.
+fn touchable_nodes(turn: &Turn, is_leader: bool) -> BTreeSet<String> {
+    let pools = turn.look.pools.iter().zip(&turn.modes);
+    let pools = pools.filter(|(_, mode)| is_leader && **mode == Mode::Active);
+    pools.flat_map(|(pool, _)| &pool.nodes).filter_map(|node| node.node.clone()).collect()
 }
 
 /// Pools of which more nodes were asked for, and the write was accepted.

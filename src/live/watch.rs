@@ -6,9 +6,10 @@
 
 use super::{
     clock::Clock,
+    extender::feed,
     index::{Event, Kind},
 };
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use futures::StreamExt;
 use kube::{
     Api, Resource,
@@ -112,6 +113,14 @@ impl Watches {
             .collect()
     }
 
+    /// How old the view is: as old as the longest failure of a watch of one of these kinds.
+    pub fn view_age(&self, now: Timestamp, is_of: impl Fn(Kind) -> bool) -> Millis {
+        let states = self.states().into_iter().filter(|(kind, _)| is_of(*kind));
+        let faults = states.filter_map(|(_, state)| state.error);
+        let faults = faults.filter(WatchFault::is_current);
+        faults.map(|fault| now - fault.since).max().unwrap_or(Millis::ZERO)
+    }
+
     fn heard(&self, kind: Kind, now: Timestamp) {
         if let Ok(mut states) = self.states.lock() {
             let state = states.entry(kind).or_default();
@@ -151,6 +160,8 @@ fn told(error: &watcher::Error) -> (u16, String) {
 pub struct Sink {
     /// To the loop.
     pub events: Sender<Event>,
+    /// To the extender, of the kinds it needs.
+    pub extender: Option<Sender<Event>>,
     /// States to keep.
     pub watches: Watches,
     /// The clock.
@@ -267,6 +278,11 @@ fn refuses_streaming(code: u16, message: &str) -> bool {
 }
 
 async fn send(sink: &Sink, event: Event) {
+    if let Some(extender) = &sink.extender
+        && feed::KINDS.contains(&event.kind())
+    {
+        extender.send(event.clone()).await.ok();
+    }
     // The loop ends after the watches; what it does not take any more is not missed.
     sink.events.send(event).await.ok();
 }

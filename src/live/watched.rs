@@ -8,7 +8,10 @@ use super::{
     run::Clusters,
     watch::{Sink, Translate, watch},
 };
-use crate::model::object::{Machine, MachineDeployment, MachineSet, Node, Pod, ResourceSlice};
+use crate::{
+    extender::Namespace,
+    model::object::{Machine, MachineDeployment, MachineSet, Node, Pod, ResourceSlice},
+};
 use futures::StreamExt;
 use k8s_openapi::api::{core::v1::ConfigMap, scheduling::v1::PriorityClass};
 use kube::{
@@ -40,17 +43,12 @@ pub fn start(clusters: &Clusters, namespace: &str, sink: &Sink) -> Watched {
         sink: sink.clone(),
     };
     let (work, manage) = (from(workload), from(management));
-    let open = Config::default().fields("status.phase!=Succeeded,status.phase!=Failed");
     let all = Config::default;
     let api = &clusters.api;
     let mut tasks = vec![
-        work.facts(&core("Pod", "pods"), open, Kind::Pod, |pod: Pod| Event::Pod(Box::new(pod))),
-        work.facts(&core("Node", "nodes"), all(), Kind::Node, |node: Node| {
-            Event::Node(Box::new(node))
-        }),
-        work.facts(&slices(), all(), Kind::ResourceSlice, |slice: ResourceSlice| {
-            Event::Slice(Box::new(slice))
-        }),
+        work.pods(),
+        work.nodes(),
+        work.slices(),
         manage.facts(&api.scalable, all(), Kind::MachineDeployment, |one: MachineDeployment| {
             Event::MachineDeployment(Box::new(one))
         }),
@@ -92,6 +90,20 @@ pub fn start(clusters: &Clusters, namespace: &str, sink: &Sink) -> Watched {
     Watched { tasks, ceiling: receiver }
 }
 
+/// Starts the watches that only the extender needs beside those of [`start`].
+pub fn start_namespaces(client: &Client, sink: &Sink) -> JoinHandle<()> {
+    let from = From { client: client.clone(), keys: Arc::default(), sink: sink.clone() };
+    from.facts(&core("Namespace", "namespaces"), Config::default(), Kind::Namespace, |one| {
+        Event::Namespace(Box::<Namespace>::new(one))
+    })
+}
+
+/// Starts the watches of an extender without a controller.
+pub fn start_extender(client: &Client, sink: &Sink) -> Vec<JoinHandle<()>> {
+    let from = From { client: client.clone(), keys: Arc::default(), sink: sink.clone() };
+    vec![from.pods(), from.nodes(), from.slices(), start_namespaces(client, sink)]
+}
+
 /// Where cluster-autoscaler writes its status (its flag `--namespace`).
 const AUTOSCALER_NAMESPACE: &str = "kube-system";
 
@@ -118,6 +130,22 @@ struct From {
 }
 
 impl From {
+    fn pods(&self) -> JoinHandle<()> {
+        let open = Config::default().fields("status.phase!=Succeeded,status.phase!=Failed");
+        self.facts(&core("Pod", "pods"), open, Kind::Pod, |pod: Pod| Event::Pod(Box::new(pod)))
+    }
+
+    fn nodes(&self) -> JoinHandle<()> {
+        self.facts(&core("Node", "nodes"), Config::default(), Kind::Node, |node: Node| {
+            Event::Node(Box::new(node))
+        })
+    }
+
+    fn slices(&self) -> JoinHandle<()> {
+        let slice = |slice: ResourceSlice| Event::Slice(Box::new(slice));
+        self.facts(&slices(), Config::default(), Kind::ResourceSlice, slice)
+    }
+
     /// Watches a kind of which facts are kept.
     fn facts<F: Facts + 'static>(
         &self,

@@ -26,6 +26,11 @@ pub fn is_gpu_resource(name: &str) -> bool {
     WHOLE.contains(&name) || name.starts_with(MIG) || is_amd_partition
 }
 
+/// Whether [`devices`] looks at this label.
+pub(super) fn reads_label(key: &str) -> bool {
+    matches!(key, REPLICAS | COUNT)
+}
+
 /// Devices that are allocatable now, and how many there will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Devices {

@@ -16,6 +16,7 @@ mod annotations;
 mod autoscaler;
 mod discovery;
 mod endpoints;
+mod extender;
 mod fast_motion;
 mod faults;
 mod kills;

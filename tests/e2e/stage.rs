@@ -11,11 +11,15 @@ use kube::{
 };
 use prewarm::{
     embedded_api::{EmbeddedApi, Faults, Options},
-    fleet::{self, Fleet, FleetSettings, NodeTimes, autoscaler::AutoscalerSettings, crds, objects},
+    fleet::{
+        self, Fleet, FleetSettings, NodeTimes, autoscaler::AutoscalerSettings, crds,
+        extender::ExtenderAt, objects,
+    },
     live::{
         actuate::ActuationSettings,
         client::{self, Clients},
         clock::Clock,
+        extender::ExtenderSettings,
         gpu_pool::{Actuation, GpuPool, GpuPoolSpec, GpuPoolStatus, Mode},
         run::{self, Clusters, RunSettings},
     },
@@ -56,6 +60,8 @@ pub(crate) struct Setup {
     pub(crate) denied: BTreeMap<String, Vec<prewarm::embedded_api::Denied>>,
     pub(crate) keep_finished: Millis,
     pub(crate) autoscaler: Option<AutoscalerSettings>,
+    /// The scheduler asks this extender.
+    pub(crate) extender: Option<ExtenderAt>,
     /// Really passing time between two steps of the fleet.
     pub(crate) step: Duration,
 }
@@ -95,6 +101,7 @@ impl Default for Setup {
             denied: BTreeMap::new(),
             keep_finished: Millis::from_mins(5),
             autoscaler: None,
+            extender: None,
             step: Duration::from_millis(50),
         }
     }
@@ -135,6 +142,7 @@ pub(crate) struct Told {
     pub(crate) discovery: bool,
     pub(crate) actuation: ActuationSettings,
     pub(crate) decision_log: Option<PathBuf>,
+    pub(crate) extender: Option<ExtenderSettings>,
 }
 
 impl Default for Told {
@@ -145,6 +153,7 @@ impl Default for Told {
             discovery: true,
             actuation: ActuationSettings::default(),
             decision_log: None,
+            extender: None,
         }
     }
 }
@@ -225,6 +234,7 @@ impl Stage {
             label_accelerator: setup.label_accelerator,
             keep_finished: setup.keep_finished,
             autoscaler: setup.autoscaler,
+            extender: setup.extender.clone(),
             now: {
                 let ahead = Arc::clone(&cluster_ahead);
                 Arc::new(move || clock.now() + Millis(ahead.load(Ordering::SeqCst)))
@@ -286,6 +296,7 @@ impl Stage {
             discovery: told.discovery,
             listen: address.clone(),
             decision_log: told.decision_log,
+            extender: told.extender,
             actuation: told.actuation,
             clock: self.clock,
         };
@@ -481,7 +492,7 @@ impl Controller {
     }
 }
 
-fn http_get(address: &str, path: &str) -> (u16, String) {
+pub(crate) fn http_get(address: &str, path: &str) -> (u16, String) {
     use std::io::{Read, Write};
     let Ok(mut stream) = std::net::TcpStream::connect(address) else {
         return (0, String::new());

@@ -147,7 +147,8 @@ impl Versions {
             Write::HoldNode { .. }
             | Write::ReleaseNode { .. }
             | Write::Cordon { .. }
-            | Write::Uncordon { .. } => "node",
+            | Write::Uncordon { .. }
+            | Write::TouchNode { .. } => "node",
             Write::DelayPod { .. } | Write::UndelayPod { .. } => "pod",
             Write::MarkMachine { .. } | Write::UnmarkMachine { .. } => "machine",
         };

@@ -68,7 +68,8 @@ fn place(write: &Write, object: &Object, api: &ClusterApi) -> (Cluster, String, 
         Write::HoldNode { .. }
         | Write::ReleaseNode { .. }
         | Write::Cordon { .. }
-        | Write::Uncordon { .. } => {
+        | Write::Uncordon { .. }
+        | Write::TouchNode { .. } => {
             (Cluster::Workload, "/api/v1/nodes".to_owned(), "nodes".to_owned())
         }
         Write::DelayPod { .. } | Write::UndelayPod { .. } => {
@@ -119,6 +120,9 @@ fn change(write: &Write, group: &str) -> (Map<String, Value>, Option<Value>) {
         Write::Uncordon { .. } => {
             let annotations = vec![(marks::CORDONED.to_owned(), Value::Null)];
             return (Map::from_iter(annotations), Some(json!({"unschedulable": null})));
+        }
+        Write::TouchNode { at, .. } => {
+            vec![(marks::NUDGED_AT.to_owned(), json!(marks::rfc3339(*at)))]
         }
         Write::MarkMachine { decision, .. } => vec![
             (marks::delete_machine(group), json!("prewarm")),

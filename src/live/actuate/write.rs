@@ -98,6 +98,13 @@ pub enum Write {
         /// The Node.
         node: Object,
     },
+    /// Changes nothing but an annotation, so that kube-scheduler asks again about pods that were refused.
+    TouchNode {
+        /// The Node.
+        node: Object,
+        /// Now.
+        at: Timestamp,
+    },
     /// When replicas go down, this Machine goes first.
     MarkMachine {
         /// The Machine.
@@ -134,7 +141,8 @@ impl Write {
             Self::HoldNode { node, .. }
             | Self::ReleaseNode { node, .. }
             | Self::Cordon { node, .. }
-            | Self::Uncordon { node } => node,
+            | Self::Uncordon { node }
+            | Self::TouchNode { node, .. } => node,
             Self::DelayPod { pod, .. } | Self::UndelayPod { pod } => pod,
             Self::MarkMachine { machine, .. } | Self::UnmarkMachine { machine } => machine,
         }
@@ -153,6 +161,7 @@ impl Write {
             Self::UndelayPod { .. } => "undelay_pod",
             Self::Cordon { .. } => "cordon",
             Self::Uncordon { .. } => "uncordon",
+            Self::TouchNode { .. } => "touch_node",
             Self::MarkMachine { .. } => "mark_machine",
             Self::UnmarkMachine { .. } => "unmark_machine",
         }
@@ -179,7 +188,11 @@ impl Write {
     /// If it fails, what comes after it for the same pool is not written. Pods come and go while we write,
     /// and a node without a hold is held at the next look: those stop nothing.
     pub const fn stops_pool(&self) -> bool {
-        !self.is_undo() && !matches!(self, Self::DelayPod { .. } | Self::HoldNode { .. })
+        !self.is_undo()
+            && !matches!(
+                self,
+                Self::DelayPod { .. } | Self::HoldNode { .. } | Self::TouchNode { .. }
+            )
     }
 }
 
@@ -233,6 +246,9 @@ impl fmt::Display for Write {
             Self::UndelayPod { pod } => write!(f, "show pod {pod} to cluster-autoscaler again"),
             Self::Cordon { node, .. } => write!(f, "cordon node {node}, which is to go"),
             Self::Uncordon { node } => write!(f, "uncordon node {node}, which stays"),
+            Self::TouchNode { node, .. } => {
+                write!(f, "touch node {node}, so that pods that wait are looked at again")
+            }
             Self::MarkMachine { machine, .. } => {
                 write!(f, "mark machine {machine} to be deleted first")
             }

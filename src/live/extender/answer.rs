@@ -2,14 +2,14 @@
 
 use super::{
     facts::seen,
-    meters::Meters,
     wire::{self, Args, HasUid, PreemptionArgs, Victims},
 };
 use crate::{
-    extender::{Ask, ExtenderSnapshot, explain, filter, preempt, prioritize},
+    extender::{Ask, ExtenderSnapshot, Filtered, explain, filter, preempt, prioritize},
     model::object::{Node, Pod},
     time::Timestamp,
 };
+use rayon::prelude::*;
 use serde_json::{json, value::RawValue};
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -52,31 +52,35 @@ fn suppose<'a>(
         names: Vec::with_capacity(nodes.len()),
         sent: BTreeMap::new(),
     };
-    for raw in nodes {
-        let node: Node = wire::facts(raw)?;
-        supposed.snapshot.suppose_node(&seen(&node, Vec::new()));
+    let read: Result<Vec<Node>, serde_json::Error> =
+        nodes.par_iter().map(|raw| wire::facts(raw)).collect();
+    for (node, raw) in read?.into_iter().zip(nodes) {
+        supposed.snapshot.suppose_node(&seen(&node, Vec::new(), None));
         supposed.names.push(node.meta.name.clone());
         supposed.sent.insert(node.meta.name, raw);
     }
     Ok(supposed)
 }
 
-/// Answers `filter` in the form the request has.
+/// Answers `filter` in the form the request has. `note` is told the uid of the pod, what it asks and the verdicts about nodes by
+/// name; about nodes in full, which need not exist, nobody is told.
 ///
 /// # Errors
 /// [`Unreadable`].
 pub fn filter_body(
     body: &[u8],
     snapshot: &ExtenderSnapshot,
-    meters: &Meters,
     now: Timestamp,
+    note: impl FnOnce(String, Ask, &Filtered<'_>),
 ) -> Result<Vec<u8>, Unreadable> {
-    let args: Args<'_> = serde_json::from_slice(body)?;
-    let ask = ask(args.pod, snapshot)?;
+    let args: Args<'_> = wire::read(body)?;
+    let pod: Pod = wire::facts(args.pod.ok_or(Unreadable::NoPod)?)?;
+    let ask = ask_of(&pod, snapshot);
     if let Some(names) = &args.names {
         let filtered = filter(snapshot, &ask, names.0.iter().map(Cow::as_ref), now);
-        meters.note_filtered(&filtered);
-        return Ok(wire::filter_names(&filtered));
+        let json = wire::filter_names(&filtered);
+        note(pod.meta.uid, ask, &filtered);
+        return Ok(json);
     }
     let items = args.nodes.ok_or(Unreadable::NoNodes)?.items.unwrap_or_default();
     let supposed = suppose(snapshot, &items)?;
@@ -94,7 +98,7 @@ pub fn prioritize_body(
     snapshot: &ExtenderSnapshot,
     now: Timestamp,
 ) -> Result<Vec<u8>, Unreadable> {
-    let args: Args<'_> = serde_json::from_slice(body)?;
+    let args: Args<'_> = wire::read(body)?;
     let ask = ask(args.pod, snapshot)?;
     if let Some(names) = &args.names {
         let scores = prioritize(snapshot, &ask, names.0.iter().map(Cow::as_ref), now);
@@ -115,7 +119,7 @@ pub fn preempt_body(
     snapshot: &ExtenderSnapshot,
     now: Timestamp,
 ) -> Result<Vec<u8>, Unreadable> {
-    let args: PreemptionArgs<'_> = serde_json::from_slice(body)?;
+    let args: PreemptionArgs<'_> = wire::read(body)?;
     let ask = ask(args.pod, snapshot)?;
     Ok(match (&args.meta_victims, &args.victims) {
         (Some(victims), _) => kept(snapshot, &ask, victims, now),

@@ -1,13 +1,15 @@
 //! From objects of the API to what the extender's snapshot takes.
 
 use crate::{
-    extender::{Listed, Namespace, Seen},
+    extender::{Listed, Namespace, Seen, Taken},
+    live::objects::{CapiKeys, Facts},
     model::{
         NVIDIA_GPU,
-        object::{Effect, Node, Pod, Strings, Toleration},
+        object::{Effect, GpuSlices, Node, Strings, Toleration},
     },
     readiness::{Expected, is_gpu_resource, readiness},
 };
+use kube::core::{Object, object::NotUsed};
 use serde::Deserialize;
 
 const DEFAULTS: &str = "scheduler.alpha.kubernetes.io/defaultTolerations";
@@ -27,6 +29,20 @@ pub fn namespace(name: &str, labels: &Strings, annotations: &Strings) -> Namespa
         },
         defaults: listed(DEFAULTS),
         whitelist: listed(WHITELIST),
+    }
+}
+
+impl Facts for Namespace {
+    type Spec = NotUsed;
+    type Status = NotUsed;
+
+    fn facts(object: Object<NotUsed, NotUsed>, _keys: &CapiKeys) -> Self {
+        let metadata = object.metadata;
+        namespace(
+            &metadata.name.unwrap_or_default(),
+            &metadata.labels.unwrap_or_default(),
+            &metadata.annotations.unwrap_or_default(),
+        )
     }
 }
 
@@ -72,9 +88,9 @@ fn toleration(raw: RawToleration) -> Option<Toleration> {
     Some(Toleration { key: text(raw.key), exists, value: text(raw.value), effect })
 }
 
-/// What the Node object and its pods alone tell. Whoever knows more (Machine, expected GPUs, reboots, prices)
-/// changes the fields.
-pub fn seen<'a>(node: &'a Node, pods: Vec<&'a Pod>) -> Seen<'a> {
+/// What the Node object, its pods and its devices by DRA tell. Whoever knows more (Machine, expected GPUs,
+/// reboots, prices) changes the fields.
+pub fn seen<'a>(node: &'a Node, pods: Vec<&'a Taken>, slices: Option<&'a GpuSlices>) -> Seen<'a> {
     let gpus = node.capacity.extended.iter().filter(|(name, _)| is_gpu_resource(name));
     let (resource, count) = gpus
         .max_by_key(|&(_, &count)| count)
@@ -82,10 +98,10 @@ pub fn seen<'a>(node: &'a Node, pods: Vec<&'a Pod>) -> Seen<'a> {
     let expected = Expected { gpus: u32::try_from(count).unwrap_or(u32::MAX), resource };
     Seen {
         node,
-        readiness: readiness(None, Some(node), expected, None, false),
+        readiness: readiness(None, Some(node), expected, slices, false),
         ready_since: None,
         rebooted: None,
-        slices: None,
+        slices,
         pods,
         is_to_go: false,
         price_milli: 1000,

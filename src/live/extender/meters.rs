@@ -2,7 +2,8 @@
 
 use crate::{
     extender::{ExtenderSnapshot, Filtered},
-    time::Timestamp,
+    live::metrics::Outcome,
+    time::Millis,
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -16,7 +17,7 @@ use std::{collections::BTreeMap, sync::atomic::AtomicU64, time::Duration};
 pub struct VerbResult {
     /// `filter`, `prioritize`, `preempt`.
     pub verb: &'static str,
-    /// `ok`, `unreadable`, `not-synced`, `busy`, `too-large`, `slow`.
+    /// `ok`, `unreadable`, `not-synced`, `busy`, `too-large`, `slow`, `broken-off`.
     pub result: &'static str,
 }
 
@@ -42,12 +43,18 @@ pub struct Meters {
     verdicts: Family<Reason, Counter>,
     unknown: Counter,
     age: Gauge<f64, AtomicU64>,
+    nodes: Gauge,
+    handshakes: Counter,
+    certificates: Family<Outcome, Counter>,
+    stranded: Gauge,
+    nudges: Family<Outcome, Counter>,
 }
 
 fn histogram() -> Histogram {
     Histogram::new([
-        0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01,
-        0.05, 0.25, 1.0,
+        0.000_005, 0.000_01, 0.000_015, 0.000_02, 0.000_025, 0.000_03, 0.000_04, 0.000_05,
+        0.000_075, 0.000_1, 0.000_15, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+        0.1, 0.25, 1.0,
     ])
 }
 
@@ -59,6 +66,11 @@ impl Default for Meters {
             verdicts: Family::default(),
             unknown: Counter::default(),
             age: Gauge::default(),
+            nodes: Gauge::default(),
+            handshakes: Counter::default(),
+            certificates: Family::default(),
+            stranded: Gauge::default(),
+            nudges: Family::default(),
         }
     }
 }
@@ -74,8 +86,17 @@ impl Meters {
         to.register("extender_verdicts", verdicts, self.verdicts.clone());
         let unknown = "Nodes asked about that nobody knows";
         to.register("extender_unknown_nodes", unknown, self.unknown.clone());
-        let age = "Time since the snapshot last changed";
+        let age = "Age of the oldest view that verdicts rest on: how long a watch has failed";
         to.register("extender_snapshot_age_seconds", age, self.age.clone());
+        to.register("extender_nodes", "Nodes known", self.nodes.clone());
+        let handshakes = "TLS handshakes that failed";
+        to.register("extender_failed_handshakes", handshakes, self.handshakes.clone());
+        let stranded = "Pods that were refused, wait, and would not be refused any more";
+        to.register("extender_stranded_pods", stranded, self.stranded.clone());
+        let nudges = "Times a Node had to be touched for such pods, by what came of it";
+        to.register("extender_nudges", nudges, self.nudges.clone());
+        let certificates = "Certificate files found changed, by what came of it";
+        to.register("extender_certificates", certificates, self.certificates.clone());
     }
 
     /// A request was answered.
@@ -99,8 +120,30 @@ impl Meters {
         self.unknown.inc_by(u64::from(filtered.unknown));
     }
 
-    /// A snapshot was used at `now`.
-    pub fn note_age(&self, snapshot: &ExtenderSnapshot, now: Timestamp) {
-        self.age.set((now - snapshot.at).as_secs_f64().max(0.0));
+    /// How long a watch has failed, and what is known.
+    pub fn note_view(&self, age: Millis, snapshot: &ExtenderSnapshot) {
+        self.age.set(age.as_secs_f64());
+        self.nodes.set(snapshot.nodes().count() as i64);
+    }
+
+    /// So many pods wait although a node would take them.
+    pub fn note_stranded(&self, pods: usize) {
+        self.stranded.set(pods as i64);
+    }
+
+    /// Somebody should have touched a Node; what came of it.
+    pub fn note_nudge(&self, outcome: &'static str) {
+        self.nudges.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// A client and the server did not agree, or it took too long.
+    pub fn note_handshake_failed(&self) {
+        self.handshakes.inc();
+    }
+
+    /// Certificate files have changed, and are used or cannot be.
+    pub fn note_certificates(&self, are_used: bool) {
+        let outcome = if are_used { "used" } else { "refused" };
+        self.certificates.get_or_create(&Outcome { outcome }).inc();
     }
 }

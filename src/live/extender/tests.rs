@@ -1,5 +1,8 @@
 //! Bodies that a real scheduler sent (kube-scheduler 1.36.2), and the ones it could send.
 
+mod certificates;
+mod connections;
+
 use super::{
     answer::{Unreadable, filter_body, preempt_body, prioritize_body},
     *,
@@ -16,8 +19,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::oneshot,
+    task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 
 const NOW: Timestamp = Timestamp(1);
 
@@ -43,7 +47,7 @@ fn snapshot(nodes: &[Value]) -> ExtenderSnapshot {
     for node in nodes {
         let object = serde_json::from_value(node.clone()).unwrap();
         let node = Node::facts(object, &CapiKeys::default());
-        snapshot.set_node(&seen(&node, Vec::new()));
+        snapshot.set_node(&seen(&node, Vec::new(), None));
     }
     snapshot
 }
@@ -63,7 +67,7 @@ fn pod() -> Value {
 
 fn filter(snapshot: &ExtenderSnapshot, body: &Value) -> Value {
     let body = serde_json::to_vec(body).unwrap();
-    let answer = filter_body(&body, snapshot, &Meters::default(), NOW).unwrap();
+    let answer = filter_body(&body, snapshot, NOW, |_, _, _| {}).unwrap();
     serde_json::from_slice(&answer).unwrap()
 }
 
@@ -74,7 +78,7 @@ fn recorded_filter_requests_are_answered_in_their_form() {
         else {
             return;
         };
-        let answer = filter_body(body.as_bytes(), &three(), &Meters::default(), NOW).unwrap();
+        let answer = filter_body(body.as_bytes(), &three(), NOW, |_, _, _| {}).unwrap();
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         let asked: Value = serde_json::from_str(&body).unwrap();
         let asked = asked["NodeNames"].as_array().unwrap();
@@ -96,7 +100,7 @@ fn recorded_nodes_come_back_as_they_were_sent() {
             return;
         };
         let nobody = ExtenderSnapshot::new(Policy::default());
-        let answer = filter_body(body.as_bytes(), &nobody, &Meters::default(), NOW).unwrap();
+        let answer = filter_body(body.as_bytes(), &nobody, NOW, |_, _, _| {}).unwrap();
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         let asked: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(answer["Nodes"]["items"], asked["Nodes"]["items"]);
@@ -105,7 +109,7 @@ fn recorded_nodes_come_back_as_they_were_sent() {
             "\"nvidia.com/gpu.product\":",
             "\"nvidia.com/mig.config.state\":\"failed\",\"x\":",
         );
-        let answer = filter_body(body.as_bytes(), &nobody, &Meters::default(), NOW).unwrap();
+        let answer = filter_body(body.as_bytes(), &nobody, NOW, |_, _, _| {}).unwrap();
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         let failed = answer["FailedAndUnresolvableNodes"].as_object().unwrap().len();
         assert_eq!(failed, asked["Nodes"]["items"].as_array().unwrap().len());
@@ -178,7 +182,7 @@ fn victims_on_nodes_that_refuse_anyway_are_spared() {
 fn answers_have_exactly_this_form() {
     let body = json!({"Pod": pod(), "Nodes": null, "NodeNames": ["gpu-0", "gpu-1"]});
     let body = serde_json::to_vec(&body).unwrap();
-    let answer = filter_body(&body, &three(), &Meters::default(), NOW).unwrap();
+    let answer = filter_body(&body, &three(), NOW, |_, _, _| {}).unwrap();
     let expected = concat!(
         r#"{"Nodes":null,"NodeNames":["gpu-1"],"FailedNodes":{},"#,
         r#""FailedAndUnresolvableNodes":{"gpu-0":"GPU driver upgrade in progress"},"Error":""}"#
@@ -209,8 +213,7 @@ fn old_spellings_nulls_and_oddities_are_read() {
 
 #[test]
 fn requests_that_say_too_little_are_refused() {
-    let of =
-        |body: &str| filter_body(body.as_bytes(), &three(), &Meters::default(), NOW).unwrap_err();
+    let of = |body: &str| filter_body(body.as_bytes(), &three(), NOW, |_, _, _| {}).unwrap_err();
     assert!(matches!(of("{"), Unreadable::Json(_)));
     assert!(matches!(of(r#"{"NodeNames":["a"]}"#), Unreadable::NoPod));
     assert!(matches!(of(r#"{"Pod":null,"NodeNames":["a"]}"#), Unreadable::NoPod));
@@ -247,20 +250,25 @@ fn large_requests_are_answered() {
 async fn start(
     snapshot: ExtenderSnapshot,
     settings: Settings,
-) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<std::io::Result<()>>) {
+) -> (std::net::SocketAddr, CancellationToken, JoinHandle<()>) {
+    start_with(snapshot, settings, None).await
+}
+
+async fn start_with(
+    snapshot: ExtenderSnapshot,
+    settings: Settings,
+    tls: Option<Arc<tls::Tls>>,
+) -> (std::net::SocketAddr, CancellationToken, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shared = Arc::new(ArcSwap::from_pointee(snapshot));
     let pods: server::FindPod = Arc::new(|name| {
         let body = serde_json::value::to_raw_value(&pod()).unwrap();
-        (name == "ml/p").then(|| wire::facts(&body).unwrap())
+        (name == "ml/p").then(|| Arc::new(wire::facts(&body).unwrap()))
     });
     let service = Service::new(shared, Clock::system(), Meters::default(), pods, settings);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = async move {
-        stopped.await.ok();
-    };
-    let task = tokio::spawn(serve(listener, Arc::new(service), stopped));
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(serve(listener, Arc::new(service), tls, stop.clone()));
     (address, stop, task)
 }
 
@@ -313,8 +321,8 @@ async fn verbs_are_served_on_one_connection_until_the_stop() {
     assert_eq!(told["passed"], 2);
     let (head, _) = request(&mut socket, "GET /explain?pod=ml/q", "").await;
     assert!(head.starts_with("HTTP/1.1 404"), "{head}");
-    stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(5), task).await.unwrap().unwrap().unwrap();
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(1), task).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -330,7 +338,8 @@ async fn nothing_is_answered_from_an_empty_cache() {
 
 #[tokio::test]
 async fn bodies_too_large_or_too_slow_are_refused() {
-    let settings = Settings { body_limit: 100, body_within: Duration::from_millis(50), at_once: 1 };
+    let settings =
+        Settings { body_limit: 100, body_within: Duration::from_millis(50), ..Settings::default() };
     let (address, _stop, _task) = start(three(), settings).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     let (head, _) = request(&mut socket, "POST /v1/filter", &" ".repeat(101)).await;

@@ -185,6 +185,17 @@ fn nothing<T>() -> Option<T> {
     None
 }
 
+/// Reads the body of a request. Looking for invalid UTF-8 once is quicker than in every name.
+///
+/// # Errors
+/// If it is not what it should be.
+pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, serde_json::Error> {
+    match str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    }
+}
+
 /// The facts of an object inside a request.
 ///
 /// # Errors
@@ -245,12 +256,15 @@ fn failed(json: &mut Vec<u8>, filtered: &Filtered<'_>) {
 
 /// `HostPriorityList`.
 pub fn priorities(scores: &[(&str, u8)]) -> Vec<u8> {
-    let mut json = Vec::with_capacity(2 + 64 * scores.len());
+    let mut json = Vec::with_capacity(2 + 72 * scores.len());
     list(&mut json, scores.iter(), |json, (name, score)| {
         json.extend_from_slice(b"{\"Host\":");
         text(json, name);
         json.extend_from_slice(b",\"Score\":");
-        json.extend_from_slice(score.to_string().as_bytes());
+        if *score > 9 {
+            json.push(b'0' + score / 10);
+        }
+        json.push(b'0' + score % 10);
         json.push(b'}');
     });
     json
@@ -289,10 +303,17 @@ fn list<T>(json: &mut Vec<u8>, items: impl Iterator<Item = T>, write: impl Fn(&m
     json.push(b']');
 }
 
+/// Nothing in it needs an escape. Looks at all bytes, which is many at once, and not one by one up to the first.
+fn is_plain(text: &str) -> bool {
+    let is_bad =
+        |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    text.bytes().fold(0, |bad, byte| bad | is_bad(byte)) == 0
+}
+
 /// A JSON string.
 fn text(json: &mut Vec<u8>, text: &str) {
-    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    if text.bytes().all(is_plain) {
+    if is_plain(text) {
+        json.reserve(text.len() + 2);
         json.push(b'"');
         json.extend_from_slice(text.as_bytes());
         json.push(b'"');

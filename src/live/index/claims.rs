@@ -1,6 +1,5 @@
 //! Devices that DRA drivers publish, by node.
 
-use super::store::Store;
 use crate::model::object::{GpuSlices, ResourceSlice};
 use std::collections::BTreeMap;
 
@@ -15,9 +14,11 @@ struct Seen {
 }
 
 /// Devices by node: of each driver's pool the newest generation counts, older slices are on their way out.
-pub(super) fn slices(all: &Store<ResourceSlice>) -> BTreeMap<&str, GpuSlices> {
+pub(in crate::live) fn slices<'a>(
+    all: impl Iterator<Item = &'a ResourceSlice>,
+) -> BTreeMap<&'a str, GpuSlices> {
     let mut newest: BTreeMap<(&str, &str, &str), Seen> = BTreeMap::new();
-    for slice in all.values().filter(|slice| slice.driver.starts_with("gpu.")) {
+    for slice in all.filter(|slice| slice.driver.starts_with("gpu.")) {
         let Some(node) = slice.node.as_deref() else { continue };
         let seen = newest.entry((node, &slice.driver, &slice.pool)).or_default();
         if slice.generation > seen.generation {

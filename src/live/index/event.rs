@@ -1,6 +1,7 @@
 //! News of objects.
 
 use crate::{
+    extender::Namespace,
     live::{look::Autoscaler, objects::PoolObject},
     model::object::{
         Machine, MachineDeployment, MachineSet, Node, Pod, PriorityClass, ResourceSlice,
@@ -21,10 +22,12 @@ pub enum Kind {
     ResourceSlice,
     /// The ConfigMap of cluster-autoscaler.
     Autoscaler,
+    /// For the extender alone.
+    Namespace,
 }
 
 impl Kind {
-    /// All.
+    /// All that the index needs.
     pub const ALL: [Self; 9] = [
         Self::Pod,
         Self::Node,
@@ -51,6 +54,7 @@ impl Kind {
             Self::GpuPool => "GpuPool",
             Self::ResourceSlice => "ResourceSlice",
             Self::Autoscaler => "Autoscaler",
+            Self::Namespace => "Namespace",
         }
     }
 }
@@ -85,6 +89,8 @@ pub enum Event {
     Slice(Box<ResourceSlice>),
     /// Its ConfigMap, [`Autoscaler::Absent`] when it is gone.
     Autoscaler(Autoscaler),
+    /// What it says about GPU nodes. The index has no use for it.
+    Namespace(Box<Namespace>),
     /// An object of another kind than `Pod` is gone.
     Gone {
         /// Which kind.
@@ -111,6 +117,7 @@ impl Event {
             Self::Pool(_) => Kind::GpuPool,
             Self::Slice(_) => Kind::ResourceSlice,
             Self::Autoscaler(_) => Kind::Autoscaler,
+            Self::Namespace(_) => Kind::Namespace,
             Self::Gone { kind, .. } | Self::Restarted(kind) | Self::Synced(kind) => *kind,
         }
     }

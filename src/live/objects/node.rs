@@ -31,7 +31,7 @@ pub(super) struct RawTaint {
 
 /// What is read of `status`.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct NodeStatus {
     #[serde(deserialize_with = "or_default")]
     capacity: Amounts,
@@ -39,6 +39,15 @@ pub struct NodeStatus {
     allocatable: Amounts,
     #[serde(deserialize_with = "or_default")]
     conditions: Vec<RawCondition>,
+    #[serde(deserialize_with = "or_default")]
+    node_info: NodeInfo,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct NodeInfo {
+    #[serde(rename = "bootID", deserialize_with = "or_default")]
+    boot_id: String,
 }
 
 impl Facts for Node {
@@ -54,6 +63,7 @@ impl Facts for Node {
             is_unschedulable: spec.unschedulable.unwrap_or_default(),
             taints: spec.taints.into_iter().filter_map(taint).collect(),
             conditions: status.conditions.into_iter().map(Into::into).collect(),
+            boot_id: status.node_info.boot_id,
             capacity: resources(&status.capacity),
             allocatable: resources(&status.allocatable),
         }

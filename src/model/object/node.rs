@@ -67,6 +67,8 @@ pub struct Node {
     pub taints: Vec<Taint>,
     /// Conditions (heartbeats left out).
     pub conditions: Vec<Condition>,
+    /// `status.nodeInfo.bootID`: another one after each start of the machine; empty = not told.
+    pub boot_id: String,
     /// What the machine has.
     pub capacity: Resources,
     /// What pods may use of it.

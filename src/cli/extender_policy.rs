@@ -1,0 +1,109 @@
+//! The file that says who may use GPU nodes.
+
+use crate::{
+    config::parse_duration, extender::Policy, live::extender::tls::TlsFiles, time::Millis,
+};
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What can be set; what is left out is as by default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct PolicyFile {
+    gpu_taints: Option<BTreeSet<String>>,
+    exempt_namespaces: Option<BTreeSet<String>>,
+    strict: Option<bool>,
+    refuse_squatters: Option<bool>,
+    reboot_doubt: Option<String>,
+    settle: Option<String>,
+    fresh: Option<String>,
+    unhealthy_conditions: Option<BTreeSet<String>>,
+}
+
+/// Reads the file; without one everything is as by default.
+pub(super) fn read(path: Option<&Path>) -> anyhow::Result<Policy> {
+    let Some(path) = path else { return Ok(Policy::default()) };
+    let shown = path.display();
+    let text = fs::read_to_string(path).with_context(|| shown.to_string())?;
+    parse(&text).with_context(|| shown.to_string())
+}
+
+fn parse(text: &str) -> anyhow::Result<Policy> {
+    let file: PolicyFile = serde_saphyr::from_str(text)?;
+    let usual = Policy::default();
+    let span = |field: &str, text: Option<String>, usual: Millis| match text {
+        None => Ok(usual),
+        Some(text) => parse_duration(&text)
+            .with_context(|| format!("{field}: `{text}` is no duration; write it as 30s or 5m")),
+    };
+    Ok(Policy {
+        gpu_taints: file.gpu_taints.unwrap_or(usual.gpu_taints),
+        exempt_namespaces: file.exempt_namespaces.unwrap_or(usual.exempt_namespaces),
+        is_strict: file.strict.unwrap_or(usual.is_strict),
+        refuses_squatters: file.refuse_squatters.unwrap_or(usual.refuses_squatters),
+        reboot_doubt: span("rebootDoubt", file.reboot_doubt, usual.reboot_doubt)?,
+        settle: span("settle", file.settle, usual.settle)?,
+        fresh: span("fresh", file.fresh, usual.fresh)?,
+        unhealthy_conditions: file.unhealthy_conditions.unwrap_or(usual.unhealthy_conditions),
+    })
+}
+
+/// The certificates that three flags name; `prefix` is what the flags begin with.
+pub(super) fn tls_files(
+    prefix: &str,
+    certificate: Option<&PathBuf>,
+    key: Option<&PathBuf>,
+    client_ca: Option<&PathBuf>,
+) -> anyhow::Result<Option<TlsFiles>> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            client_ca: client_ca.cloned(),
+        })),
+        (None, None) if client_ca.is_none() => Ok(None),
+        _ => bail!(
+            "--{prefix}tls-cert and --{prefix}tls-key go together, --{prefix}client-ca needs both"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_as_by_default() {
+        assert_eq!(parse("{}").unwrap(), Policy::default());
+        let told = parse("strict: true\nrebootDoubt: 2m\nexemptNamespaces: [tools]\n").unwrap();
+        let expected = Policy {
+            is_strict: true,
+            reboot_doubt: Millis::from_mins(2),
+            exempt_namespaces: ["tools".to_owned()].into(),
+            ..Policy::default()
+        };
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let fault = |text: &str| format!("{:#}", parse(text).unwrap_err());
+        assert!(fault("strikt: true").contains("strikt"), "{}", fault("strikt: true"));
+        assert!(fault("settle: soon").contains("settle: `soon`"), "{}", fault("settle: soon"));
+        assert!(fault("strict: true\nfresh: [").contains("line"), "{}", fault("fresh: ["));
+    }
+
+    #[test]
+    fn certificates_come_whole_or_not_at_all() {
+        let path = PathBuf::from("x");
+        assert!(tls_files("", None, None, None).unwrap().is_none());
+        assert!(tls_files("", Some(&path), Some(&path), None).unwrap().is_some());
+        assert!(tls_files("", Some(&path), None, None).is_err());
+        assert!(tls_files("", None, None, Some(&path)).is_err());
+    }
+}
