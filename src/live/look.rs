@@ -91,6 +91,8 @@ pub struct PoolNode {
     pub hold_until: Option<Timestamp>,
     /// The decision that held it, as written on the Node; it stays there when the hold has ended.
     pub hold_decision: Option<String>,
+    /// The Node was touched by us so that kube-scheduler asks again; that stays there too.
+    pub is_touched: bool,
     /// The Node has cluster-autoscaler's `scale-down-disabled: "true"`.
     pub is_scale_down_disabled: bool,
     /// Cordoned by anybody (`spec.unschedulable`).

@@ -12,12 +12,14 @@ use prewarm::{
 
 const SCALE_DOWN_DISABLED: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
 const POD_DELAY: &str = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay";
-/// That a node was held once is remembered on purpose; it holds nothing.
-const MEMORY: &str = "prewarm.dev/hold-decision";
+/// That a node was held or touched once is remembered on purpose; it holds nothing.
+const MEMORY: [&str; 2] = ["prewarm.dev/hold-decision", "prewarm.dev/nudged-at"];
 
 /// Holds, floors, cordons, marks and delays that are left, by object; a sentence each.
 pub(crate) async fn left(stage: &Stage) -> Vec<String> {
-    everything_left(stage).await.into_iter().filter(|line| !line.ends_with(MEMORY)).collect()
+    let mut left = everything_left(stage).await;
+    left.retain(|line| !MEMORY.iter().any(|memory| line.ends_with(memory)));
+    left
 }
 
 /// The same, with what is only remembered.

@@ -17,11 +17,12 @@ use crate::{live::look::PoolNode, model::object::MachineDeployment, time::Timest
 /// Notes of more raises than that are not kept; the oldest goes.
 const MOST_PENDING: usize = 16;
 
-/// Ends our hold of a node, if there is one; `forget` also removes the memory that it was held.
+/// Ends our hold of a node, if there is one; `forget` also removes the memory that it was held or touched.
 pub(super) fn release(node: &PoolNode, forget: bool) -> Option<Write> {
-    let is_ours = node.hold_until.is_some() || (forget && node.hold_decision.is_some());
-    let object = pool::node_object(node).filter(|_| is_ours)?;
-    Some(Write::ReleaseNode { node: object, forget })
+    let is_held = node.hold_until.is_some();
+    let is_remembered = node.hold_decision.is_some() || node.is_touched;
+    let object = pool::node_object(node).filter(|_| is_held || (forget && is_remembered))?;
+    Some(Write::ReleaseNode { node: object, is_held, forget })
 }
 
 /// Forgets which nodes are to be held.

@@ -28,7 +28,7 @@ pub const FLOOR_UNTIL: &str = "prewarm.dev/floor-until";
 pub const OUR_DELAY: &str = "prewarm.dev/scale-up-delay";
 /// On a Node: the decision that cordoned it.
 pub const CORDONED: &str = "prewarm.dev/cordoned";
-/// On a Node: when it was last touched so that kube-scheduler asks again. It means nothing and stays.
+/// On a Node: when it was last touched so that kube-scheduler asks again. It means nothing.
 pub const NUDGED_AT: &str = "prewarm.dev/nudged-at";
 /// On a Machine: the decision that marked it for deletion.
 pub const MARKED: &str = "prewarm.dev/delete-machine";

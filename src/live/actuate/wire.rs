@@ -100,10 +100,13 @@ fn change(write: &Write, group: &str) -> (Map<String, Value>, Option<Value>) {
             (marks::HOLD_UNTIL.to_owned(), json!(marks::rfc3339(*until))),
             (marks::HOLD_DECISION.to_owned(), json!(decision)),
         ],
-        Write::ReleaseNode { forget, .. } => {
-            let gone = [marks::SCALE_DOWN_DISABLED, marks::HOLD_UNTIL, marks::HOLD_DECISION];
-            let count = if *forget { 3 } else { 2 };
-            gone.iter().take(count).map(|key| ((*key).to_owned(), Value::Null)).collect()
+        Write::ReleaseNode { is_held, forget, .. } => {
+            // Without a hold of ours, what keeps the node is somebody else's.
+            let hold = [marks::SCALE_DOWN_DISABLED, marks::HOLD_UNTIL];
+            let memory = [marks::HOLD_DECISION, marks::NUDGED_AT];
+            let hold = hold.iter().filter(|_| *is_held);
+            let gone = hold.chain(memory.iter().filter(|_| *forget));
+            gone.map(|key| ((*key).to_owned(), Value::Null)).collect()
         }
         Write::DelayPod { delay, decision, .. } => vec![
             (marks::POD_DELAY.to_owned(), json!(marks::go_duration(*delay))),

@@ -69,7 +69,9 @@ pub enum Write {
     ReleaseNode {
         /// The Node.
         node: Object,
-        /// Also forget that it was ever held.
+        /// There is one; otherwise there is only something to forget.
+        is_held: bool,
+        /// Also forget that it was ever held or touched.
         forget: bool,
     },
     /// Hides a waiting pod from cluster-autoscaler until it has this age.

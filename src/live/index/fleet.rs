@@ -8,7 +8,9 @@
 use super::{hardware::Hardware, members::Member, pools::Plan, usage::Usage};
 use crate::{
     live::{
-        actuate::marks::{CORDONED, HOLD_DECISION, HOLD_UNTIL, SCALE_DOWN_DISABLED, parse_rfc3339},
+        actuate::marks::{
+            CORDONED, HOLD_DECISION, HOLD_UNTIL, NUDGED_AT, SCALE_DOWN_DISABLED, parse_rfc3339,
+        },
         look::PoolNode,
     },
     model::{
@@ -294,6 +296,7 @@ fn unmade(id: NodeId) -> PoolNode {
         readiness: Readiness::Requested,
         hold_until: None,
         hold_decision: None,
+        is_touched: false,
         is_scale_down_disabled: false,
         is_unschedulable: false,
         is_cordoned_by_us: false,
@@ -320,6 +323,7 @@ pub(super) fn beside(
         readiness,
         hold_until: annotation(HOLD_UNTIL).and_then(|text| parse_rfc3339(text)),
         hold_decision: annotation(HOLD_DECISION).cloned(),
+        is_touched: annotation(NUDGED_AT).is_some(),
         is_scale_down_disabled: annotation(SCALE_DOWN_DISABLED).is_some_and(|text| text == "true"),
         is_unschedulable,
         is_cordoned_by_us: is_unschedulable && annotation(CORDONED).is_some(),

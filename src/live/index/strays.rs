@@ -5,7 +5,7 @@ use super::{fleet::beside, members::Members, pods::Pods, store::Store};
 use crate::{
     live::{
         actuate::marks::{
-            CORDONED, FLOOR, HOLD_DECISION, HOLD_UNTIL, MARKED, OUR_DELAY, PENDING_HOLDS, POD_DELAY,
+            CORDONED, FLOOR, HOLD_DECISION, HOLD_UNTIL, MARKED, NUDGED_AT, OUR_DELAY, PENDING_HOLDS, POD_DELAY,
         },
         look::{PoolNode, WaitingPod},
     },
@@ -25,7 +25,7 @@ pub(super) fn nodes(
 ) -> Vec<PoolNode> {
     let id = NodeId(u32::MAX);
     let is_marked = |node: &Node| {
-        [HOLD_UNTIL, HOLD_DECISION, CORDONED]
+        [HOLD_UNTIL, HOLD_DECISION, NUDGED_AT, CORDONED]
             .iter()
             .any(|mark| node.meta.annotations.contains_key(*mark))
     };

@@ -112,7 +112,7 @@ async fn a_failure_stops_its_pool_and_no_other() {
     })
     .await;
     let actuator = actuator(&api, Position::Active, Authority::forever());
-    let release = step(0, Write::ReleaseNode { node: node("n2"), forget: false });
+    let release = step(0, Write::ReleaseNode { node: node("n2"), is_held: true, forget: false });
     let plan = plan(7, vec![note(0), scale(0), scale(1), release]);
     let outcomes = actuator.carry_out(&plan).await;
     let expected = [Outcome::Conflict, Outcome::Skipped, Outcome::Done, Outcome::Done];

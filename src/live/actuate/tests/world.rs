@@ -379,6 +379,7 @@ impl World {
         node.hold_until =
             annotations.get(marks::HOLD_UNTIL).and_then(|text| marks::parse_rfc3339(text));
         node.hold_decision = annotations.get(marks::HOLD_DECISION).cloned();
+        node.is_touched = annotations.contains_key(marks::NUDGED_AT);
         node.is_scale_down_disabled = annotations.contains_key(marks::SCALE_DOWN_DISABLED);
         node.is_unschedulable = object["spec"]["unschedulable"] == json!(true);
         node.is_cordoned_by_us = annotations.contains_key(marks::CORDONED);
@@ -451,6 +452,7 @@ pub(super) fn blank(id: NodeId) -> PoolNode {
         readiness: Readiness::Requested,
         hold_until: None,
         hold_decision: None,
+        is_touched: false,
         is_scale_down_disabled: false,
         is_unschedulable: false,
         is_cordoned_by_us: false,
