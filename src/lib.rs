@@ -5,7 +5,7 @@
 //! | layer | modules | may use |
 //! |---|---|---|
 //! | 0 | [`time`], [`units`] | std |
-//! | 1 | [`model`] | 0 |
+//! | 1 | [`model`], [`promql`] | 0 |
 //! | 2 | [`packing`], [`lead_time`], [`forecast`], [`readiness`] | 0-1 |
 //! | 3 | [`strategy`], [`world`], [`guard`], [`selector`], [`engine`], [`extender`] | 0-2 |
 //! | 4 | [`config`] | 0-1 |
@@ -31,6 +31,7 @@ pub mod lead_time;
 pub mod live;
 pub mod model;
 pub mod packing;
+pub mod promql;
 pub mod readiness;
 pub mod selector;
 pub mod sim;

@@ -9,6 +9,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("time", 0),
     ("units", 0),
     ("model", 1),
+    ("promql", 1),
     ("packing", 2),
     ("lead_time", 2),
     ("forecast", 2),
