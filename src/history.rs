@@ -25,7 +25,7 @@ mod source;
 #[cfg(test)]
 mod testing;
 
-pub use actual::{Actual, actual};
+pub use actual::{Actual, Day, actual};
 pub use discover::{Discovery, Need, Presence, needs};
 pub use facts::Facts;
 pub use lost::lost_pods;

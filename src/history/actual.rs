@@ -6,11 +6,11 @@ use crate::{
     units::{gpu_hours, node_hours},
 };
 
-/// What really happened from some instant of the window to its end. A node counts from its registration: what
-/// was paid before is not in the metrics.
+/// What really happened from some instant of the window to its end. A node of the window counts from when it
+/// was asked for, as far as that is known (see [`super::LeadSamples::boot`]), otherwise from its registration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Actual {
-    /// From registration to disappearance.
+    /// From request to disappearance.
     pub node_hours: f64,
     /// Of those, from the first GPUs on.
     pub ready_node_hours: f64,
@@ -28,8 +28,19 @@ pub struct Actual {
     pub unfinished: u64,
     /// Of those, pods that had no node.
     pub unstarted: u64,
-    /// The same by day (24 hours from the start of the trace): node-hours and waiting GPU-hours.
-    pub days: Vec<(f64, f64)>,
+    /// Of the nodes registered in the window, those that no pod ran on.
+    pub unused_starts: u64,
+    /// By day: 24 hours from the start of the trace.
+    pub days: Vec<Day>,
+}
+
+/// What a day cost. Waiting belongs to the day of the submission.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Day {
+    /// GPU-hours of all nodes, idle or not.
+    pub gpu_hours: f64,
+    /// GPU-hours waited for.
+    pub waiting_gpu_hours: f64,
 }
 
 const DAY: i64 = 24 * 3_600_000;
@@ -38,7 +49,7 @@ const DAY: i64 = 24 * 3_600_000;
 pub fn actual(recovered: &Recovered, from: Timestamp, until: Timestamp) -> Actual {
     let mut sums = Actual::default();
     let days = (until.0 - 1).div_euclid(DAY) + 1;
-    sums.days = vec![(0.0, 0.0); days.max(0) as usize];
+    sums.days = vec![Day::default(); days.max(0) as usize];
     add_nodes(&mut sums, recovered, from, until);
     for held in &recovered.held {
         add_pod(&mut sums, held, from, until);
@@ -48,24 +59,21 @@ pub fn actual(recovered: &Recovered, from: Timestamp, until: Timestamp) -> Actua
 }
 
 fn add_nodes(sums: &mut Actual, recovered: &Recovered, from: Timestamp, until: Timestamp) {
-    let origin = recovered.window.from;
-    let since = |at: Timestamp| Timestamp((at - origin).0);
-    for (node, pool) in &recovered.nodes {
-        let gpus = i128::from(recovered.pools[*pool].gpus_per_node);
-        let gone = node.gone.map_or(until, since);
-        let life = overlap(since(node.created), gone, from, until);
-        sums.node_hours += node_hours(i128::from(life.0));
-        // What was there before the window had its GPUs.
-        let usable = node.gpu_ready.map_or_else(|| since(node.created), since);
-        let usable = i128::from(overlap(usable, gone, from, until).0);
-        sums.ready_node_hours += node_hours(usable);
-        sums.ready_gpu_hours += gpu_hours(usable * gpus * 1000);
-        sums.node_starts += u64::from(since(node.created) >= from && since(node.created) < until);
+    for node in &recovered.nodes {
+        let gpus = f64::from(recovered.pools[node.pool].gpus_per_node);
+        let gone = node.gone.unwrap_or(until);
+        sums.node_hours += hours(overlap(node.asked, gone, from, until));
+        let usable = hours(overlap(node.usable, gone, from, until));
+        sums.ready_node_hours += usable;
+        sums.ready_gpu_hours += usable * gpus;
+        let is_new = node.is_new && (from..until).contains(&node.asked);
+        sums.node_starts += u64::from(is_new);
+        sums.unused_starts += u64::from(is_new && !node.was_used);
         for (day, sum) in sums.days.iter_mut().enumerate() {
             let begin = Timestamp(day as i64 * DAY);
-            let of_day =
-                overlap(since(node.created).max(begin), gone.min(begin + Millis(DAY)), from, until);
-            sum.0 += node_hours(i128::from(of_day.0));
+            let end = begin + Millis(DAY);
+            let of_day = overlap(node.asked.max(begin), gone.min(end), from, until);
+            sum.gpu_hours += hours(of_day) * gpus;
         }
     }
 }
@@ -85,9 +93,13 @@ fn add_pod(sums: &mut Actual, held: &Held, from: Timestamp, until: Timestamp) {
         sums.waiting_gpu_hours += hours;
         sums.waits_ms.push(wait.0);
         if let Some(day) = sums.days.get_mut(held.submit.0.div_euclid(DAY) as usize) {
-            day.1 += hours;
+            day.waiting_gpu_hours += hours;
         }
     }
+}
+
+fn hours(span: Millis) -> f64 {
+    node_hours(i128::from(span.0))
 }
 
 fn overlap(begin: Timestamp, end: Timestamp, from: Timestamp, until: Timestamp) -> Millis {

@@ -51,7 +51,7 @@ const OF_NODES: [Presence; 4] = [
     ),
 ];
 
-const OF_PODS: [Presence; 8] = [
+const OF_PODS: [Presence; 7] = [
     must("kube_pod_container_resource_requests", "the GPUs of pods", STATE_METRICS),
     must("kube_pod_created", "when pods came", STATE_METRICS),
     must("kube_pod_status_scheduled_time", "how long pods waited", STATE_METRICS),
@@ -59,11 +59,6 @@ const OF_PODS: [Presence; 8] = [
     should("kube_pod_status_phase", "which pods are over", STATE_METRICS),
     should("kube_pod_completion_time", "when pods ended", STATE_METRICS),
     should("kube_pod_owner", "whose pods they are", STATE_METRICS),
-    should(
-        "kube_pod_info",
-        "which node, and so which pool, a pod ran on",
-        "do not deny the metric kube_pod_info in kube-state-metrics (--metric-denylist)",
-    ),
 ];
 
 /// The metrics that a source is read from.
@@ -108,7 +103,7 @@ mod tests {
     fn what_is_missing_comes_with_a_remedy() {
         let mut found = Discovery::default();
         let missing = found.missing(GpuMetric::KubeStateMetrics);
-        assert_eq!(missing.len(), 12);
+        assert_eq!(missing.len(), 11);
         assert!(missing.iter().all(|need| !need.remedy.is_empty()));
         for need in missing.iter().filter(|need| need.need == Need::Must) {
             found.series.insert(need.metric.to_owned(), 3);

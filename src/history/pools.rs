@@ -49,6 +49,17 @@ impl FromStr for PoolRule {
     }
 }
 
+impl std::fmt::Display for PoolRule {
+    /// As it is typed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}", self.name, self.gpus)?;
+        for (nth, (label, value)) in self.labels.iter().enumerate() {
+            write!(f, "{}{label}={value}", if nth == 0 { ':' } else { ',' })?;
+        }
+        Ok(())
+    }
+}
+
 /// A label as kube-state-metrics writes it: `cluster-api/accelerator` as `cluster_api_accelerator`.
 fn as_written(label: &str) -> String {
     let label = label.strip_prefix("label_").unwrap_or(label);
@@ -123,6 +134,7 @@ mod tests {
         let rule: PoolRule = "a100=8:cluster-api/accelerator=a100,zone=x".parse().unwrap();
         assert_eq!((rule.name.as_str(), rule.gpus), ("a100", 8));
         assert_eq!(rule.labels[0], ("cluster_api_accelerator".to_owned(), "a100".to_owned()));
+        assert_eq!(rule.to_string().parse(), Ok(rule));
         for wrong in ["a100", "=8", "a=0", "a=x", "a=8:zone"] {
             assert!(
                 wrong.parse::<PoolRule>().unwrap_err().to_string().contains("NAME=GPUS"),

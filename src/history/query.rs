@@ -168,9 +168,10 @@ impl Part {
                 "kube_pod_owner{owner_is_controller=\"true\"}",
                 ",owner_kind,owner_name",
             ),
-            Self::Node => {
-                words.of_pods("max", &format!("kube_pod_info{{{node}!=\"\"}}"), &format!(",{node}"))
-            }
+            Self::Node => format!(
+                "max by ({key},{node}) \
+                 (max_over_time(kube_pod_container_resource_requests{{{by},{node}!=\"\"}}[{window}]))"
+            ),
             Self::ReplicaSetOwner => format!(
                 "max by ({namespace},replicaset,owner_kind,owner_name) \
                  (max_over_time(kube_replicaset_owner{{owner_kind!=\"\"}}[{window}]))"

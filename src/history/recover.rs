@@ -21,7 +21,7 @@ use crate::{
     },
     time::{Millis, Timestamp},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A pod as a job. Instants count from the start of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,20 @@ pub(super) struct Held {
     pub(super) was_there: bool,
 }
 
+/// A node as it was paid for. Instants count from the start of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Paid {
+    pub(super) pool: usize,
+    /// When it was asked for, as far as that is known, otherwise when it was registered.
+    pub(super) asked: Timestamp,
+    pub(super) usable: Timestamp,
+    /// `None` = still there at the end.
+    pub(super) gone: Option<Timestamp>,
+    /// Registered within the window.
+    pub(super) is_new: bool,
+    pub(super) was_used: bool,
+}
+
 /// What a history amounts to. Instants count from the start of the window.
 #[derive(Clone, Debug)]
 pub struct Recovered {
@@ -45,14 +59,15 @@ pub struct Recovered {
     pub pools: Vec<Pool>,
     /// How long their nodes took, in the order of the pools.
     pub leads: Vec<LeadSamples>,
+    /// How many nodes each pool ever had.
+    pub node_counts: Vec<u64>,
     /// Nodes with GPUs that no rule takes.
     pub foreign_nodes: u64,
     /// Pods that waited, never got a node, and went.
     pub given_up: u64,
     /// Jobs and nodes, for what really happened.
     pub(super) held: Vec<Held>,
-    pub(super) nodes: Vec<(NodeLife, usize)>,
-    pub(super) window: Window,
+    pub(super) nodes: Vec<Paid>,
 }
 
 /// Puts lives together.
@@ -78,17 +93,38 @@ pub fn recover(
         let place = pod.node.as_deref().map(|node| places.get(node).copied().flatten());
         taken.take(pod, place);
     }
-    let (pools, leads) =
+    let (pools, leads): (Vec<Pool>, Vec<LeadSamples>) =
         (0..rules.len()).map(|at| pool(at, &rules[at], &own, pods, window, interval)).unzip();
+    let used: BTreeSet<&str> = pods.iter().filter_map(|pod| pod.node.as_deref()).collect();
+    let paid = |(node, pool): &(NodeLife, usize)| {
+        let boot = median(&leads[*pool].boot).unwrap_or(Millis::ZERO);
+        paid(node, *pool, boot, used.contains(node.name.as_str()), window)
+    };
     Recovered {
         trace: taken.builder.build(),
+        nodes: own.iter().map(paid).collect(),
         pools,
         leads,
+        node_counts: (0..rules.len())
+            .map(|at| own.iter().filter(|(_, pool)| *pool == at).count() as u64)
+            .collect(),
         foreign_nodes: foreign,
         given_up: taken.given_up,
         held: taken.held,
-        nodes: own,
-        window,
+    }
+}
+
+fn paid(node: &NodeLife, pool: usize, boot: Millis, was_used: bool, window: Window) -> Paid {
+    let since = |at: Timestamp| Timestamp((at - window.from).0);
+    let is_new = node.created > window.from;
+    Paid {
+        pool,
+        asked: since(if is_new { node.created - boot } else { node.created }),
+        // What was there before the window had its GPUs.
+        usable: since(node.gpu_ready.unwrap_or(node.created)),
+        gone: node.gone.map(since),
+        is_new,
+        was_used,
     }
 }
 
