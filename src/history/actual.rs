@@ -22,13 +22,15 @@ pub struct Actual {
     pub waiting_gpu_hours: f64,
     /// Waiting times of the pods created in the window, ascending.
     pub waits_ms: Vec<i64>,
-    /// Nodes registered in the window.
+    /// Nodes asked for in the whole window.
     pub node_starts: u64,
+    /// Of those, the ones asked for from the instant on.
+    pub late_starts: u64,
     /// Pods that had not ended.
     pub unfinished: u64,
     /// Of those, pods that had no node.
     pub unstarted: u64,
-    /// Of the nodes registered in the window, those that no pod ran on.
+    /// Of the nodes asked for in the whole window, those that no pod ran on.
     pub unused_starts: u64,
     /// By day: 24 hours from the start of the trace.
     pub days: Vec<Day>,
@@ -66,8 +68,9 @@ fn add_nodes(sums: &mut Actual, recovered: &Recovered, from: Timestamp, until: T
         let usable = hours(overlap(node.usable, gone, from, until));
         sums.ready_node_hours += usable;
         sums.ready_gpu_hours += usable * gpus;
-        let is_new = node.is_new && (from..until).contains(&node.asked);
+        let is_new = node.is_new && node.asked < until;
         sums.node_starts += u64::from(is_new);
+        sums.late_starts += u64::from(is_new && node.asked >= from);
         sums.unused_starts += u64::from(is_new && !node.was_used);
         for (day, sum) in sums.days.iter_mut().enumerate() {
             let begin = Timestamp(day as i64 * DAY);

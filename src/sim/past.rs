@@ -101,7 +101,7 @@ pub(super) fn actual_row(actual: &Actual, setup: &Setup) -> PolicyReport {
         jobs_waiting_over_60s: waits.iter().filter(|&&ms| ms > 60_000).count() as u64,
         node_starts: actual.node_starts,
         wasted_starts: actual.unused_starts,
-        scored_node_starts: actual.node_starts,
+        scored_node_starts: actual.late_starts,
         unfinished_jobs: actual.unfinished,
         unstarted_jobs: actual.unstarted,
         scored_jobs: waits.len() as u64,

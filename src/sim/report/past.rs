@@ -4,7 +4,7 @@ use super::{Interval, PastReport, columns, format};
 
 /// Headings of the cells of [`rows`].
 pub(super) const HEADS: [&str; 4] =
-    ["policy", "GPU-hours saved", "waiting GPU-hours saved", "worth, in GPU-hours"];
+    ["policy", "GPU-h saved", "waiting GPU-h saved", "worth, GPU-h"];
 
 /// What stands in its own column if a price is known.
 pub(super) const MONEY: &str = "money saved";
@@ -17,7 +17,7 @@ pub(super) fn rows(past: &PastReport) -> Vec<Vec<String>> {
         .filter(|saving| !matches!(columns::family(&saving.policy), "clairvoyant" | "best-fixed"));
     savings
         .map(|saving| {
-            let worth = format!("{} (κ {})", cell(saving.worth_gpu_hours), saving.kappa);
+            let worth = format!("κ {}: {}", saving.kappa, cell(saving.worth_gpu_hours));
             let figures = [cell(saving.gpu_hours), cell(saving.waiting_gpu_hours), worth];
             let money = saving.money.map(cell);
             std::iter::once(saving.policy.clone()).chain(figures).chain(money).collect()
@@ -28,22 +28,25 @@ pub(super) fn rows(past: &PastReport) -> Vec<Vec<String>> {
 /// What the figures are, and what they are not.
 pub(super) fn explanation(past: &PastReport) -> String {
     let sure = match past.savings.iter().any(|saving| saving.gpu_hours.low.is_some()) {
-        true => format!("In brackets: 90 % of {} resampled days.", past.days),
+        true => {
+            format!("In brackets: where 90 % lie if the {} scored days are drawn anew.", past.days)
+        }
         false => "Too few days for an interval.".to_owned(),
     };
     format!(
         "Actual is what the metrics show; policies are simulated on the same pods. A negative figure is more \
-         than was used. {sure} What the simulation leaves out is not in the interval: compare `actual` with \
+         than was used. Worth: GPU-hours + κ x waiting GPU-hours. {sure} What the simulation leaves out is not in the interval: compare `actual` with \
          the policy you run (reactive or cluster-autoscaler) to see how far the two worlds are apart."
     )
 }
 
+/// One scale for all three figures.
 fn cell(interval: Interval) -> String {
-    let mid = format::amount(interval.mid);
+    let figures = [Some(interval.mid), interval.low, interval.high];
+    let scale = format::Scale::fitting(figures.into_iter().flatten());
+    let mid = scale.show(interval.mid);
     match (interval.low, interval.high) {
-        (Some(low), Some(high)) => {
-            format!("{mid} [{} to {}]", format::amount(low), format::amount(high))
-        }
+        (Some(low), Some(high)) => format!("{mid} [{}; {}]", scale.show(low), scale.show(high)),
         _ => mid,
     }
 }
@@ -67,8 +70,8 @@ mod tests {
         let past = PastReport { days: 11, gpu_hour_price: Some(2.0), savings, settings: vec![] };
         let rows = rows(&past);
         assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0][1], "120 [-80.0 to 160]");
+        assert_eq!(rows[0][1], "120 [-80; 160]");
         assert_eq!(rows[0][2], "1.00");
-        assert_eq!(rows[0][4], "240 [-160 to 321]");
+        assert_eq!(rows[0][4], "240 [-160; 321]");
     }
 }
