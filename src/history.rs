@@ -31,7 +31,7 @@ pub use facts::Facts;
 pub use lost::lost_pods;
 pub use node::{LeadSamples, NodeLife, lead_samples, node_lives};
 pub use plan::{Question, Window, questions};
-pub use pod::{End, PodLife, pod_lives};
+pub use pod::{End, PodLife, demand_gpu_hours, pod_lives};
 pub use pools::{PoolRule, RuleFault, assign, guess};
 pub use query::{Part, Sight};
 pub use recover::{Recovered, recover};

@@ -44,6 +44,7 @@ pub mod metrics;
 #[cfg(test)]
 mod mock_api;
 pub mod objects;
+pub mod past;
 pub mod release;
 pub mod run;
 pub mod status;

@@ -10,8 +10,8 @@ mod prometheus;
 
 use prewarm::{
     history::{
-        Facts, GpuMetric, PodLife, Scrapes, Sight, Window, actual, guess, lead_samples, lost_pods,
-        node_lives, pod_lives, questions, recover,
+        Facts, GpuMetric, PodLife, Scrapes, Sight, Window, actual, demand_gpu_hours, guess,
+        lead_samples, lost_pods, node_lives, pod_lives, questions, recover,
     },
     prometheus::{Client, Settings, Survey, Wanted, read, survey},
     promql::Series,
@@ -40,8 +40,8 @@ async fn known(url: &str) -> Known {
     assert!(remarks.is_empty(), "{remarks:?}");
     let text = Sight::Scraped.text(&survey.source);
     let interval = survey.source.interval;
-    let scraped = client.range(&text, window.from, window.until, interval).await.unwrap();
-    let scrapes = Scrapes::new(&scraped.data.into_series(), interval);
+    let looks = client.range(&text, window.from, window.until, interval).await.unwrap();
+    let scrapes = Scrapes::new(&looks.data.into_series(), interval);
     Known { client, expected, window, survey, facts, scrapes }
 }
 
@@ -70,10 +70,10 @@ async fn the_truth_is_recovered_within_one_per_cent() {
     near("pods", pods.len() as f64, &expected["visible"]["pods"], 0.0);
     let waits: Vec<f64> =
         pods.iter().filter_map(|pod| Some((pod.scheduled? - pod.created?).as_secs_f64())).collect();
-    let scraped = &expected["scraped"];
-    near("pods with a node", waits.len() as f64, &scraped["pods_with_scheduled_time"], 0.0);
+    let reader = &expected["scraped"];
+    near("pods with a node", waits.len() as f64, &reader["pods_with_scheduled_time"], 0.0);
     let mean = waits.iter().sum::<f64>() / waits.len() as f64;
-    near("mean wait", mean, &scraped["mean_wait_seconds_of_these"], 0.000_01);
+    near("mean wait", mean, &reader["mean_wait_seconds_of_these"], 0.000_01);
 
     // Of all that a scrape saw, started and finished: what they ran, the lost ends estimated.
     let ran = |pod: &PodLife| {
@@ -116,6 +116,15 @@ async fn the_truth_is_recovered_within_one_per_cent() {
     let asked = leads.boot[leads.boot.len() / 2].as_secs_f64() + registered_to_gpu;
     near("asked for to GPUs", asked, &truth["mean_asked_to_gpu_s"], 0.05);
 
+    // The same demand, seen from above: every scrape counts for the time to the next.
+    let text = Sight::Demand.text(&known.survey.source);
+    let step = known.survey.source.interval;
+    let seen = known.client.range(&text, window.from + step, window.until, step).await.unwrap();
+    let seen = seen.data.into_series();
+    let gpus: f64 = seen.iter().flat_map(Series::finite).map(|point| point.value).sum();
+    let from_pods = demand_gpu_hours(&pods, window);
+    near("demand", from_pods, &(gpus * step.as_hours()).into(), 0.02);
+
     let rules = guess(&nodes);
     assert_eq!(rules.len(), 1);
     assert_eq!((rules[0].name.as_str(), rules[0].gpus), ("a100", 8));
@@ -124,7 +133,7 @@ async fn the_truth_is_recovered_within_one_per_cent() {
     assert_eq!((pool.min_nodes, pool.max_nodes), (3, Some(8)));
     // Those that gave up, and those that were placed and gone between two scrapes.
     let visible = |name: &str| expected["visible"][name].as_u64().unwrap();
-    let unseen = visible("scheduled") - scraped["pods_with_scheduled_time"].as_u64().unwrap();
+    let unseen = visible("scheduled") - reader["pods_with_scheduled_time"].as_u64().unwrap();
     assert_eq!(recovered.given_up, visible("never_scheduled_cancelled") + unseen);
     let happened = actual(&recovered, Timestamp::ZERO, Timestamp::ZERO + window.span());
     let waits = &happened.waits_ms;
@@ -167,4 +176,44 @@ async fn the_cluster_is_seen_as_it_was() {
         let warming = sum(Sight::WithoutDriver).await;
         assert_eq!(warming, truth["nodes_ready_without_gpu"].as_f64().unwrap(), "{at:?}");
     }
+}
+
+/// A controller that starts at the end of the history knows its jobs.
+#[cfg(feature = "live")]
+#[tokio::test]
+async fn a_new_memory_begins_with_the_past() {
+    use prewarm::{
+        engine::{Memory, Settings as EngineSettings},
+        live::past::{PastSource, recalled},
+        model::Pool,
+    };
+    let Some(server) = prometheus::with_recorded_history() else { return };
+    let client = Client::new(Settings::new(&server.url).unwrap()).unwrap();
+    let source = PastSource {
+        client: std::sync::Arc::new(client),
+        wanted: Wanted::default(),
+        since: Millis::from_hours(5 * 24),
+    };
+    let now = Timestamp::from_secs(1_792_108_800);
+    let past = recalled(&source, now).await.unwrap();
+    // 2,892 pods in 15 days, two of these five days of a weekend.
+    assert!((700..1200).contains(&past.jobs()), "{}", past.jobs());
+    assert_eq!(past.seeds.next_job as usize, past.jobs());
+    let pool = |name: &str, gpus, accelerator: &str| {
+        let label = ("cluster-api/accelerator".to_owned(), accelerator.to_owned());
+        Pool { labels: vec![label], ..Pool::new(name, gpus) }
+    };
+    let pools = [pool("other", 8, "h100"), pool("small", 4, "a100"), pool("ml/a100", 8, "a100")];
+    let settings = EngineSettings::new(pools, 20.0);
+    let mut memory = Memory::new(&settings);
+    assert_eq!(past.tell(&mut memory, &settings), 1);
+    let mut other = Memory::new(&settings);
+    assert_ne!(memory.keep().unwrap(), other.keep().unwrap());
+    // What was recalled is kept like everything that was learned.
+    other = Memory::restore(&memory.keep().unwrap(), &settings).unwrap();
+    assert_eq!(memory.keep().unwrap(), other.keep().unwrap());
+
+    let nowhere = Client::new(Settings::new("http://127.0.0.1:9").unwrap()).unwrap();
+    let nowhere = PastSource { client: std::sync::Arc::new(nowhere), ..source };
+    assert!(recalled(&nowhere, now).await.is_none(), "a warning, and no stop");
 }

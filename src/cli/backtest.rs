@@ -66,11 +66,11 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value_t)]
     gpu_metric: Metric,
     /// Regular expression of the resources that count, as the metric writes them
-    /// [default: nvidia_com_gpu, or amd_com_gpu if there is only that]
+    /// [default: `nvidia_com_gpu`, or `amd_com_gpu` if there is only that]
     #[arg(long, value_name = "REGEX")]
     gpu_resource: Option<String>,
     /// Span of time that one query looks at
-    #[arg(long, value_name = "TIME", value_parser = values::span, default_value = "6h")]
+    #[arg(long, value_name = "TIME", value_parser = values::span, default_value = "12h")]
     chunk: Millis,
     /// Keep answers in this folder, and ask only for what is not in it; without it nothing is kept
     #[arg(long, value_name = "FOLDER")]
@@ -121,10 +121,10 @@ pub(super) struct Args {
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
 enum Metric {
-    /// kube_pod_container_resource_requests of kube-state-metrics.
+    /// `kube_pod_container_resource_requests` of kube-state-metrics.
     #[default]
     Ksm,
-    /// kube_pod_resource_request of kube-scheduler.
+    /// `kube_pod_resource_request` of kube-scheduler.
     Scheduler,
 }
 
@@ -146,9 +146,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
     }
-    let policies = match args.policy.is_empty() {
-        true => PolicySpec::defaults(),
-        false => simulate::policies(&args.policy)?,
+    let policies = if args.policy.is_empty() {
+        PolicySpec::defaults()
+    } else {
+        simulate::policies(&args.policy)?
     };
     for out in [&args.report, &args.save_trace].into_iter().flatten() {
         file::check_target(out)?;

@@ -14,8 +14,12 @@ use std::{
 
 /// Flags of every command that asks Prometheus. Its URL is the command's own flag.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names of the flags; other flags stand beside them"
+)]
 pub(super) struct PrometheusFlags {
-    /// File with a bearer token, read anew for each query; PREWARM_PROMETHEUS_TOKEN holds one itself
+    /// File with a bearer token, read anew for each query; `PREWARM_PROMETHEUS_TOKEN` holds one itself
     #[arg(long, value_name = "FILE", conflicts_with = "prometheus_user")]
     prometheus_token_file: Option<PathBuf>,
     /// User of basic authentication

@@ -1,14 +1,22 @@
 //! `prewarm run`: the controller.
 
-use super::{Ending, cluster_flags::ClusterFlags, progress::interrupted};
-use crate::live::{
-    actuate::{ActuationSettings, Position},
-    clock::Clock,
-    run::{self, Clusters, RunSettings},
+use super::{
+    Ending, cluster_flags::ClusterFlags, progress::interrupted, prometheus_flags::PrometheusFlags,
+    values,
+};
+use crate::{
+    live::{
+        actuate::{ActuationSettings, Position},
+        clock::Clock,
+        past::PastSource,
+        run::{self, Clusters, RunSettings},
+    },
+    prometheus::Wanted,
+    time::Millis,
 };
 use anyhow::Context;
 use clap::ValueEnum;
-use std::{io::IsTerminal, path::PathBuf, time::Duration};
+use std::{io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -48,6 +56,15 @@ pub(super) struct Args {
     /// Folder for decision logs that `prewarm replay` and `prewarm explain` take
     #[arg(long, value_name = "FOLDER")]
     decision_log: Option<PathBuf>,
+    /// Prometheus from which a new controller learns what happened before it came; a controller that kept a
+    /// memory does not ask
+    #[arg(long, value_name = "URL")]
+    prometheus_url: Option<String>,
+    /// How far back it learns from Prometheus
+    #[arg(long, value_name = "TIME", value_parser = values::span, default_value = "14d")]
+    prometheus_since: Millis,
+    #[command(flatten)]
+    prometheus: PrometheusFlags,
     /// How log lines look; left out: text on a terminal, JSON elsewhere
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
@@ -98,10 +115,21 @@ async fn live(args: &Args) -> anyhow::Result<Ending> {
             floor_enforced: args.autoscaler_enforces_min_size,
             ..ActuationSettings::default()
         },
+        past: past_source(args)?,
         clock: Clock::system(),
     };
     Box::pin(run::run(Clusters { clients, api }, settings, stop)).await?;
     Ok(Ending::Fine)
+}
+
+/// Where the past is read from, if it is to be read.
+fn past_source(args: &Args) -> anyhow::Result<Option<PastSource>> {
+    let client = args.prometheus_url.as_ref().map(|url| args.prometheus.client(url)).transpose()?;
+    Ok(client.map(|client| PastSource {
+        client: Arc::new(client),
+        wanted: Wanted::default(),
+        since: args.prometheus_since,
+    }))
 }
 
 /// Cancelled by Ctrl-C and SIGTERM.

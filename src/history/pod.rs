@@ -6,9 +6,10 @@
 
 use super::{
     facts::{Facts, PodFacts, PodKey},
+    plan::Window,
     scrapes::{Scrapes, middle},
 };
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// How a life ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,21 @@ impl PodLife {
 /// All pods, in the order of namespace, name and uid.
 pub fn pod_lives(facts: &Facts, scrapes: &Scrapes) -> Vec<PodLife> {
     facts.pods.iter().filter_map(|(key, pod)| life(key, pod, facts, scrapes)).collect()
+}
+
+/// GPU-hours that pods asked for within a window, from their creation to their end, waiting included: what
+/// [`super::Sight::Demand`] adds up to over time.
+pub fn demand_gpu_hours(pods: &[PodLife], window: Window) -> f64 {
+    let hours = |pod: &PodLife| {
+        let end = match pod.end {
+            End::At(at) | End::About(at) => at.min(window.until),
+            End::Open => window.until,
+            End::Unknown => return None,
+        };
+        let span = end - pod.created?.max(window.from);
+        Some(span.max(Millis::ZERO).as_hours() * f64::from(pod.gpus))
+    };
+    pods.iter().filter_map(hours).sum()
 }
 
 /// `None` for what asks for nothing.

@@ -43,7 +43,7 @@ impl FromStr for PoolRule {
         let labels = pairs.map(|pair| {
             let (label, value) =
                 pair.split_once('=').ok_or_else(|| fault("a label has no value"))?;
-            Ok((as_written(label.trim()), value.trim().to_owned()))
+            Ok((Self::written(label.trim()), value.trim().to_owned()))
         });
         Ok(Self { name: name.trim().to_owned(), gpus, labels: labels.collect::<Result<_, _>>()? })
     }
@@ -60,13 +60,13 @@ impl std::fmt::Display for PoolRule {
     }
 }
 
-/// A label as kube-state-metrics writes it: `cluster-api/accelerator` as `cluster_api_accelerator`.
-fn as_written(label: &str) -> String {
-    let label = label.strip_prefix("label_").unwrap_or(label);
-    label.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
-}
-
 impl PoolRule {
+    /// A label as kube-state-metrics writes it: `cluster-api/accelerator` as `cluster_api_accelerator`.
+    pub fn written(label: &str) -> String {
+        let label = label.strip_prefix("label_").unwrap_or(label);
+        label.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+    }
+
     fn takes(&self, node: &NodeLife) -> bool {
         node.gpus == self.gpus
             && self.labels.iter().all(|(name, value)| node.labels.get(name) == Some(value))

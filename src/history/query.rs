@@ -2,7 +2,8 @@
 //!
 //! Traps these avoid: a pending pod's series has no `node`, so each container yields two series over its life
 //! (`max by` first, then `sum`); two replicas of kube-state-metrics double every sum; requests of ended pods go
-//! on being exported until the object is gone (last samples are taken, and ends looked for elsewhere).
+//! on being exported until the object is gone (last samples are taken, and ends looked for elsewhere);
+//! `timestamp` tells the instant of a sample only of a plain selector, of an expression that of the evaluation.
 
 use super::source::{GpuMetric, Source};
 use crate::promql::in_quotes;
@@ -186,15 +187,16 @@ impl Part {
             Self::NodeLastSeen => {
                 format!("max by ({node}) (max_over_time(timestamp(kube_node_created){sub}))")
             }
-            Self::NodeReady => format!(
-                "min by ({node}) (min_over_time(timestamp(\
-                 kube_node_status_condition{{condition=\"Ready\",status=\"true\"}} == 1){sub}))"
-            ),
-            Self::NodeGpuReady => format!(
-                "min by ({node}) (min_over_time(timestamp(\
-                 kube_node_status_allocatable{{{0}}} > 0){sub}))",
-                words.node_resource
-            ),
+            Self::NodeReady => {
+                let ready = "kube_node_status_condition{condition=\"Ready\",status=\"true\"}";
+                format!(
+                    "min by ({node}) (min_over_time((timestamp({ready}) and {ready} == 1){sub}))"
+                )
+            }
+            Self::NodeGpuReady => {
+                let gpus = format!("kube_node_status_allocatable{{{}}}", words.node_resource);
+                format!("min by ({node}) (min_over_time((timestamp({gpus}) and {gpus} > 0){sub}))")
+            }
             Self::NodeGpus => format!(
                 "max by ({node},resource) (max_over_time(kube_node_status_allocatable{{{}}}[{window}]))",
                 words.node_resource

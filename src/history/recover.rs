@@ -90,7 +90,11 @@ pub fn recover(
     let mut taken =
         Taken { rules, window, held: Vec::new(), given_up: 0, builder: TraceBuilder::new() };
     for pod in pods {
-        let place = pod.node.as_deref().map(|node| places.get(node).copied().flatten());
+        let place = match pod.node.as_deref().map(|node| places.get(node).copied().flatten()) {
+            None => Place::Nowhere,
+            Some(None) => Place::Foreign,
+            Some(Some(at)) => Place::Pool(at),
+        };
         taken.take(pod, place);
     }
     let (pools, leads): (Vec<Pool>, Vec<LeadSamples>) =
@@ -128,6 +132,17 @@ fn paid(node: &NodeLife, pool: usize, boot: Millis, was_used: bool, window: Wind
     }
 }
 
+/// Where a pod ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Nowhere, or nobody knows.
+    Nowhere,
+    /// On a node of no pool.
+    Foreign,
+    /// In a pool.
+    Pool(usize),
+}
+
 struct Taken<'a> {
     rules: &'a [PoolRule],
     window: Window,
@@ -137,15 +152,17 @@ struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// `place`: `None` = no node; `Some(None)` = a node of no pool.
-    fn take(&mut self, pod: &PodLife, place: Option<Option<usize>>) {
+    fn take(&mut self, pod: &PodLife, place: Place) {
         self.builder.count_row();
-        if pod.is_of_node() || place == Some(None) {
+        if pod.is_of_node() || place == Place::Foreign {
             return self.builder.skip(SkipReason::NotAJob);
         }
         let Some(created) = pod.created else { return self.builder.skip(SkipReason::NoSubmitTime) };
         let Some(held) = self.held(pod, created) else { return };
-        let bound = place.flatten().filter(|_| self.rules.len() > 1);
+        let bound = match place {
+            Place::Pool(at) if self.rules.len() > 1 => Some(at),
+            _ => None,
+        };
         let shape = Shape {
             resource: original_name(&pod.resource),
             gpu_models: bound.map(|at| self.rules[at].name.clone()).into_iter().collect(),

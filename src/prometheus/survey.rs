@@ -140,8 +140,10 @@ impl Asker<'_> {
         let of_pods = Names::of(series.first().map_or(&Labels::new(), |series| &series.labels));
         let series = self
             .series("topk(1, last_over_time(kube_node_created[1d]))".to_owned(), At::Instant(at));
-        let node =
-            series.await?.first().map_or(of_pods.node.clone(), |node| Names::of(&node.labels).node);
+        let node = series
+            .await?
+            .first()
+            .map_or_else(|| of_pods.node.clone(), |node| Names::of(&node.labels).node);
         Ok(Names { node, ..of_pods })
     }
 

@@ -242,6 +242,7 @@ impl Stage {
             listen: address.clone(),
             decision_log: told.decision_log,
             actuation: told.actuation,
+            past: None,
             clock: self.clock,
         };
         let stop = CancellationToken::new();

@@ -2,7 +2,7 @@
 
 use super::gather::{History, Read, told};
 use crate::{
-    history::{Actual, actual, lost_pods},
+    history::{Actual, actual, demand_gpu_hours, lost_pods},
     prometheus::Survey,
     time::{Millis, Timestamp},
     world::Setup,
@@ -11,12 +11,16 @@ use crate::{
 /// A profile of the week needs two of them.
 const TWO_WEEKS: Millis = Millis::from_hours(14 * 24);
 
+/// More than this, and something is not as it seems.
+const MOST_OFF: f64 = 0.05;
+
 /// One sentence or two per caveat, in a fixed order.
 pub(super) fn caveats(read: &Read, history: &History, setup: &Setup) -> Vec<String> {
     let mut said = Vec::new();
     said.extend(shorter(read));
     said.extend(holes(read));
     said.extend(lost(read, history));
+    said.extend(checked(read, history));
     said.extend(left_out(history));
     said.extend(lead_times(history, setup));
     said.push(limits(history, setup));
@@ -68,6 +72,21 @@ fn lost(read: &Read, history: &History) -> Option<String> {
             "An estimated {low} to {high} pods lived and died between two scrapes (every {}) and are not in \
              the figures.",
             read.scrapes.interval
+        )
+    })
+}
+
+/// The pods, one by one, should add up to what the metrics show of them together.
+fn checked(read: &Read, history: &History) -> Option<String> {
+    let shown = read.demand.filter(|&hours| hours > 0.0)?;
+    let found = demand_gpu_hours(&history.pods, read.window);
+    let off = found / shown - 1.0;
+    (off.abs() > MOST_OFF).then(|| {
+        format!(
+            "The pods that were recovered asked for {found:.0} GPU-hours, the metrics show {shown:.0}: \
+             {:.0} % {} than there should be. Look at holes in the data, and at --gpu-resource.",
+            off.abs() * 100.0,
+            if off > 0.0 { "more" } else { "less" }
         )
     })
 }

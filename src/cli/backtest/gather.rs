@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     history::{
-        Facts, LeadSamples, NodeLife, PodLife, PoolRule, Recovered, Scrapes, Sight, Window, guess,
-        node_lives, pod_lives, questions, recover,
+        Facts, GpuMetric, LeadSamples, NodeLife, PodLife, PoolRule, Recovered, Scrapes, Sight,
+        Window, guess, node_lives, pod_lives, questions, recover,
     },
     prometheus::{At, Client, Query, ReadError, Store, Survey, Wanted, answers, read, survey},
     promql::{Remark, Series},
@@ -43,6 +43,8 @@ pub(super) struct Read {
     pub(super) asked: Window,
     pub(super) facts: Facts,
     pub(super) scrapes: Scrapes,
+    /// GPU-hours asked for, as the sum over all pods at each instant says.
+    pub(super) demand: Option<f64>,
     pub(super) remarks: BTreeMap<Remark, u64>,
 }
 
@@ -56,11 +58,15 @@ pub(super) async fn all(client: &Client, asked: &Asked<'_>) -> anyhow::Result<Ga
         return Ok(Gathered::Nothing(missing::page(client, &found, asked.window)));
     }
     let mut remarks = found.remarks.clone();
-    let scraped = tokio::select! {
-        scraped = scrapes(client, &found, asked, &mut remarks) => scraped?,
+    let looks = tokio::select! {
+        looks = scrapes(client, &found, asked, &mut remarks) => looks?,
         () = until_interrupted() => return Ok(Gathered::Interrupted),
     };
-    let window = covered(&scraped, asked);
+    let demand = tokio::select! {
+        demand = demand(client, &found, asked, &mut remarks) => demand?,
+        () = until_interrupted() => return Ok(Gathered::Interrupted),
+    };
+    let window = covered(&looks, asked);
     let asked_for = questions(&found.source, window, asked.chunk);
     let bar = Bar::new("reading");
     let go_on = |done: usize| {
@@ -76,7 +82,7 @@ pub(super) async fn all(client: &Client, asked: &Asked<'_>) -> anyhow::Result<Ga
         *remarks.entry(remark).or_default() += times;
     }
     let read =
-        Read { survey: found, window, asked: asked.window, facts, scrapes: scraped, remarks };
+        Read { survey: found, window, asked: asked.window, facts, scrapes: looks, demand, remarks };
     if read.facts.pods() == 0 {
         return Ok(Gathered::Nothing(missing::page(client, &read.survey, asked.window)));
     }
@@ -89,19 +95,21 @@ async fn until_interrupted() {
     }
 }
 
-/// The instants of all scrapes, asked for day by day so that they can be kept.
-async fn scrapes(
+/// A figure of the whole cluster over time, asked for day by day so that the answers can be kept.
+async fn sight(
     client: &Client,
+    sight: Sight,
+    step: Millis,
     found: &Survey,
     asked: &Asked<'_>,
     remarks: &mut BTreeMap<Remark, u64>,
-) -> Result<Scrapes, ReadError> {
-    let (text, interval) = (Sight::Scraped.text(&found.source), found.source.interval);
+) -> Result<Vec<Series>, ReadError> {
+    let text = sight.text(&found.source);
     // A piece has at most 10,000 points.
-    let piece = Millis(interval.0 * 10_000).min(Millis::from_hours(24));
+    let piece = (step * 10_000).min(Millis::from_hours(24));
     let mut series: Vec<Series> = Vec::new();
     for window in asked.window.pieces(piece) {
-        let at = At::Range(window.from + interval, window.until, interval);
+        let at = At::Range(window.from + step, window.until, step);
         let query = Query { text: text.clone(), at };
         let (some, said) = answers(client, &query, asked.store)
             .await
@@ -111,7 +119,36 @@ async fn scrapes(
             *remarks.entry(remark).or_default() += 1;
         }
     }
-    Ok(Scrapes::new(&series, interval))
+    Ok(series)
+}
+
+/// The instants of all scrapes.
+async fn scrapes(
+    client: &Client,
+    found: &Survey,
+    asked: &Asked<'_>,
+    remarks: &mut BTreeMap<Remark, u64>,
+) -> Result<Scrapes, ReadError> {
+    let step = found.source.interval;
+    let series = sight(client, Sight::Scraped, step, found, asked, remarks).await?;
+    Ok(Scrapes::new(&series, step))
+}
+
+/// The GPU-hours that the metrics show to have been asked for, to check the pods against; only of
+/// kube-state-metrics.
+async fn demand(
+    client: &Client,
+    found: &Survey,
+    asked: &Asked<'_>,
+    remarks: &mut BTreeMap<Remark, u64>,
+) -> Result<Option<f64>, ReadError> {
+    if found.source.metric == GpuMetric::Scheduler {
+        return Ok(None);
+    }
+    let step = found.source.interval.max(Millis::from_mins(5));
+    let series = sight(client, Sight::Demand, step, found, asked, remarks).await?;
+    let gpus: f64 = series.iter().flat_map(Series::finite).map(|point| point.value).sum();
+    Ok(Some(gpus * step.as_hours()))
 }
 
 /// The window from the midnight before the first scrape on.

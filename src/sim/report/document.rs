@@ -281,6 +281,7 @@ pub struct Interval {
 
 impl Interval {
     /// In another unit.
+    #[must_use]
     pub fn times(self, factor: f64) -> Self {
         let scaled = |end: Option<f64>| end.map(|end| end * factor);
         Self { mid: self.mid * factor, low: scaled(self.low), high: scaled(self.high) }

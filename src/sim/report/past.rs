@@ -27,11 +27,10 @@ pub(super) fn rows(past: &PastReport) -> Vec<Vec<String>> {
 
 /// What the figures are, and what they are not.
 pub(super) fn explanation(past: &PastReport) -> String {
-    let sure = match past.savings.iter().any(|saving| saving.gpu_hours.low.is_some()) {
-        true => {
-            format!("In brackets: where 90 % lie if the {} scored days are drawn anew.", past.days)
-        }
-        false => "Too few days for an interval.".to_owned(),
+    let sure = if past.savings.iter().any(|saving| saving.gpu_hours.low.is_some()) {
+        format!("In brackets: where 90 % lie if the {} scored days are drawn anew.", past.days)
+    } else {
+        "Too few days for an interval.".to_owned()
     };
     format!(
         "Actual is what the metrics show; policies are simulated on the same pods. A negative figure is more \
