@@ -2,7 +2,12 @@
 //! Prometheus with a recorded history (skipped with a line where that is not installed or not there).
 #![cfg(feature = "prometheus")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
-#![allow(clippy::disallowed_methods, reason = "measures how long Ctrl-C takes")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "measures, and says what is skipped"
+)]
+#![allow(clippy::float_cmp, clippy::match_bool, reason = "counts as floats; tables of cases")]
 
 #[path = "support/http.rs"]
 mod http;

@@ -7,6 +7,12 @@
 //! `PREWARM_SCALE_PODS` and `PREWARM_SCALE_DAYS` make it smaller.
 #![cfg(feature = "prometheus")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "measures, and says what is skipped"
+)]
+#![allow(clippy::float_cmp, clippy::match_bool, reason = "counts as floats; tables of cases")]
 
 #[path = "support/prometheus.rs"]
 mod prometheus;
@@ -205,5 +211,5 @@ fn a_large_history_is_quick_and_small() {
     );
     assert!(report["trace"]["gpu_jobs"].as_u64().unwrap() > count * 9 / 10);
     assert!(most < 1024, "{most} MiB");
-    assert!(took < Duration::from_secs(180), "{took:?}");
+    assert!(took < Duration::from_mins(3), "{took:?}");
 }

@@ -4,6 +4,12 @@
 //! `PREWARM_FIXTURES` names; without it, or without `prometheus` and `promtool`, a test says so and does nothing.
 #![cfg(feature = "prometheus")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "measures, and says what is skipped"
+)]
+#![allow(clippy::float_cmp, clippy::match_bool, reason = "counts as floats; tables of cases")]
 
 #[path = "support/prometheus.rs"]
 mod prometheus;

@@ -298,7 +298,8 @@ struct Names<'a> {
 impl<'a> Words<'a> {
     fn new(source: &'a Source, span: i64) -> Self {
         let window = format!("{span}s");
-        let step = (source.interval.0 / 1000).clamp(1, 60);
+        // A sample is seen until the next scrape; a server looks back five minutes at most.
+        let step = (source.interval.0 * 9 / 10_000).clamp(1, 240);
         let sub = format!("[{window}:{step}s]");
         let resource = format!("resource=~{}", in_quotes(&source.resource));
         let written = match source.metric {

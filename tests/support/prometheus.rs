@@ -15,7 +15,7 @@ use tempfile::TempDir;
 pub(crate) struct Prometheus {
     process: Child,
     pub(crate) url: String,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Drop for Prometheus {
@@ -89,12 +89,12 @@ fn start(data: TempDir) -> Prometheus {
         .stderr(log)
         .spawn()
         .unwrap();
-    let mut server = Prometheus { process, url: format!("http://127.0.0.1:{port}"), _data: data };
+    let mut server = Prometheus { process, url: format!("http://127.0.0.1:{port}"), data };
     let begun = Instant::now();
     while !is_ready(port) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "Prometheus does not start");
+        assert!(begun.elapsed() < Duration::from_mins(1), "Prometheus does not start");
         let ended = server.process.try_wait().unwrap();
-        assert!(ended.is_none(), "Prometheus ended: {}", log_of(server._data.path()));
+        assert!(ended.is_none(), "Prometheus ended: {}", log_of(server.data.path()));
         std::thread::sleep(Duration::from_millis(50));
     }
     server
