@@ -101,6 +101,7 @@ fn table(criterion: &mut Criterion) {
         setup: &setup,
         policies: &policies,
         decisions: None,
+        past: None,
     };
     let mut group = criterion.benchmark_group("table");
     group.sample_size(10);

@@ -4,6 +4,10 @@
 //! The only part that reads the environment, files named by the user and the terminal.
 #![allow(clippy::disallowed_methods, reason = "the shell is where clock and environment are read")]
 
+#[cfg(feature = "prometheus")]
+mod answer_cache;
+#[cfg(feature = "prometheus")]
+mod backtest;
 #[cfg(feature = "live")]
 mod cluster_flags;
 #[cfg(feature = "live")]
@@ -19,6 +23,8 @@ mod import;
 #[cfg(feature = "live")]
 mod log_flags;
 mod progress;
+#[cfg(feature = "prometheus")]
+mod prometheus_flags;
 #[cfg(feature = "live")]
 mod release;
 mod replay;
@@ -44,6 +50,9 @@ struct Args {
 enum Command {
     /// Compare scaling policies on a scenario or a trace, offline.
     Simulate(Box<simulate::Args>),
+    /// What policies would have done with one's own last weeks, read from Prometheus.
+    #[cfg(feature = "prometheus")]
+    Backtest(Box<backtest::Args>),
     /// Turn a foreign trace into the common form.
     Import(import::Args),
     /// Decide a decision log again and show what comes out differently.
@@ -87,6 +96,8 @@ pub fn main() -> ExitCode {
     let ended =
         progress::catch_interrupts().map_err(Into::into).and_then(|()| match args.command {
             Command::Simulate(args) => simulate::run(&args),
+            #[cfg(feature = "prometheus")]
+            Command::Backtest(args) => backtest::run(&args),
             Command::Import(args) => import::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Explain(args) => explain::run(&args),

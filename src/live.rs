@@ -46,6 +46,7 @@ pub mod metrics;
 mod mock_api;
 pub mod nudging;
 pub mod objects;
+pub mod past;
 pub mod release;
 pub mod run;
 pub mod status;

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod expect;
 pub mod export;
 pub mod import;
+pub mod past;
 pub mod policy;
 pub mod report;
 pub mod scenario;

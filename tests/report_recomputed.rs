@@ -49,6 +49,7 @@ fn the_report_says_what_the_run_did() {
         setup: &setup,
         policies: &policies,
         decisions: None,
+        past: None,
     };
     let (report, _) = compare(&comparison, &());
     let reported = &report.policies[0];
@@ -104,6 +105,7 @@ fn the_gap_is_measured_between_the_references() {
         setup: &setup,
         policies: &policies,
         decisions: None,
+        past: None,
     };
     let (report, _) = compare(&comparison, &());
     let [watermark, reactive, clairvoyant] = [0, 1, 2].map(|place| &report.policies[place]);

@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
 }
 
 /// The common form, gzipped if the name says so.
-fn write_trace(trace: &Trace, out: &Path) -> std::io::Result<()> {
+pub(super) fn write_trace(trace: &Trace, out: &Path) -> std::io::Result<()> {
     file::write(out, |draft| {
         if !file::is_gzip(out) {
             return write_jobs(trace, draft);

@@ -2,16 +2,21 @@
 
 use super::{
     Ending, cluster_flags::ClusterFlags, extender_policy, extender_policy::tls_files,
-    log_flags::LogFlags, progress::interrupted,
+    log_flags::LogFlags, progress::interrupted, prometheus_flags::PrometheusFlags, values,
 };
-use crate::live::{
-    actuate::{ActuationSettings, Position},
-    clock::Clock,
-    extender::{ExtenderSettings, Settings},
-    run::{self, Clusters, RunSettings},
+use crate::{
+    live::{
+        actuate::{ActuationSettings, Position},
+        clock::Clock,
+        extender::{ExtenderSettings, Settings},
+        past::PastSource,
+        run::{self, Clusters, RunSettings},
+    },
+    prometheus::Wanted,
+    time::Millis,
 };
 use anyhow::Context;
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// Run the controller: watch the cluster, decide, and raise MachineDeployments of pools in mode Active.
@@ -65,6 +70,15 @@ pub(super) struct Args {
     /// The extender answers only clients with a certificate signed by one of these (PEM)
     #[arg(long, value_name = "FILE", requires = "extender_listen")]
     extender_client_ca: Option<PathBuf>,
+    /// Prometheus from which a new controller learns what happened before it came; a controller that kept a
+    /// memory does not ask
+    #[arg(long, value_name = "URL")]
+    prometheus_url: Option<String>,
+    /// How far back it learns from Prometheus
+    #[arg(long, value_name = "TIME", value_parser = values::span, default_value = "14d")]
+    prometheus_since: Millis,
+    #[command(flatten)]
+    prometheus: PrometheusFlags,
     #[command(flatten)]
     log: LogFlags,
 }
@@ -100,6 +114,7 @@ async fn live(args: &Args) -> anyhow::Result<Ending> {
             floor_enforced: args.autoscaler_enforces_min_size,
             ..ActuationSettings::default()
         },
+        past: past_source(args)?,
         clock: Clock::system(),
     };
     Box::pin(run::run(Clusters { clients, api }, settings, stop)).await?;
@@ -112,6 +127,16 @@ fn extender_settings(args: &Args) -> anyhow::Result<Option<ExtenderSettings>> {
     let tls = tls_files("extender-", certificate, key, args.extender_client_ca.as_ref())?;
     let policy = extender_policy::read(args.extender_policy.as_deref())?;
     Ok(Some(ExtenderSettings { listen, policy, tls, limits: Settings::default() }))
+}
+
+/// Where the past is read from, if it is to be read.
+fn past_source(args: &Args) -> anyhow::Result<Option<PastSource>> {
+    let client = args.prometheus_url.as_ref().map(|url| args.prometheus.client(url)).transpose()?;
+    Ok(client.map(|client| PastSource {
+        client: Arc::new(client),
+        wanted: Wanted::default(),
+        since: args.prometheus_since,
+    }))
 }
 
 /// Cancelled by Ctrl-C and SIGTERM.

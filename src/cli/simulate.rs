@@ -118,7 +118,7 @@ pub(super) struct Args {
 }
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum Output {
+pub(super) enum Output {
     /// A table for people.
     #[default]
     Table,
@@ -150,10 +150,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
             setup: &case.setup,
             policies: &case.policies,
             decisions: decisions.as_ref().map(|sink| sink as &Sink),
+            past: None,
         };
         compare(&comparison, &bar)
     };
-    show(args, &report, &pictures)?;
+    show(args.output, args.report.as_deref(), &report, &pictures)?;
     finish_decisions(args, decisions)?;
     if interrupted() {
         complain("interrupted: the figures above reach only as far as marked");
@@ -227,16 +228,22 @@ fn finish_decisions(args: &Args, file: Option<Mutex<DecisionFile>>) -> anyhow::R
     Ok(())
 }
 
-fn show(args: &Args, report: &Report, pictures: &[PolicyPictures]) -> anyhow::Result<()> {
-    match args.output {
+/// Prints a report, and writes the page if one is asked for.
+pub(super) fn show(
+    output: Output,
+    page: Option<&Path>,
+    report: &Report,
+    pictures: &[PolicyPictures],
+) -> anyhow::Result<()> {
+    match output {
         Output::Table => say(&report::table(report))?,
         Output::Json => say(&report::json(report))?,
     }
-    let Some(path) = &args.report else { return Ok(()) };
+    let Some(path) = page else { return Ok(()) };
     file::write(path, |file| file.write_all(report::page(report, pictures).as_bytes()))
         .with_context(|| format!("{}: cannot write the report", path.display()))?;
-    let path = path.canonicalize().unwrap_or_else(|_| path.clone());
-    match args.output {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    match output {
         Output::Table => say(&format!("\nReport: {}\n", path.display()))?,
         Output::Json => complain(&format!("Report: {}", path.display())),
     }
@@ -297,7 +304,7 @@ fn scenario_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
             .map(|text| text.parse())
             .collect::<Result<_, _>>()
             .with_context(|| path.display().to_string())?,
-        false => policies(args)?,
+        false => policies(&args.policy)?,
     };
     let pools = named_pools(args)?.unwrap_or(scenario.pools);
     let setup = Setup {
@@ -307,7 +314,7 @@ fn scenario_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
         seed: args.seed.unwrap_or(scenario.seed),
         end,
         score_from: args.score_from.map_or(scenario.score_from, |from| from.within(end)),
-        series_bin: series_bin(args, end),
+        series_bin: series_bin(args.report.as_deref(), end),
     };
     Ok(Case { name: scenario.name, trace, setup, policies, expectations: scenario.expect })
 }
@@ -327,7 +334,8 @@ fn scenario_trace(args: &Args, scenario: &Scenario, path: &Path) -> anyhow::Resu
 }
 
 fn trace_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
-    let policies = if args.policy.is_empty() { PolicySpec::defaults() } else { policies(args)? };
+    let policies =
+        if args.policy.is_empty() { PolicySpec::defaults() } else { policies(&args.policy)? };
     let trace = read_trace(args, path)?;
     let end = args.until.map_or_else(|| natural_end(&trace), |until| Timestamp::ZERO + until);
     let default = || vec![Pool::new("default", args.gpus_per_node.unwrap_or(8))];
@@ -339,7 +347,7 @@ fn trace_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
         seed: args.seed.unwrap_or(1),
         end,
         score_from: args.score_from.unwrap_or(ScoreFrom::DEFAULT).within(end),
-        series_bin: series_bin(args, end),
+        series_bin: series_bin(args.report.as_deref(), end),
     };
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     Ok(Case { name, trace, setup, policies, expectations: Vec::new() })
@@ -372,8 +380,9 @@ fn refuse_empty(trace: &Trace, path: &Path) -> anyhow::Result<()> {
     );
 }
 
-fn policies(args: &Args) -> anyhow::Result<Vec<PolicySpec>> {
-    let specs = PolicySpec::list(&args.policy.join(","))?;
+/// Policies as typed; one name twice is refused.
+pub(super) fn policies(names: &[String]) -> anyhow::Result<Vec<PolicySpec>> {
+    let specs = PolicySpec::list(&names.join(","))?;
     if specs.is_empty() {
         bail!("--policy is empty: name policies, such as reactive,watermark:0.2");
     }
@@ -419,7 +428,7 @@ fn supply_of(text: &str) -> (&str, &str) {
 }
 
 /// What single flags cannot see.
-fn check_pools(pools: &[Pool]) -> anyhow::Result<()> {
+pub(super) fn check_pools(pools: &[Pool]) -> anyhow::Result<()> {
     for (place, pool) in pools.iter().enumerate() {
         let name = &pool.name;
         if name.trim().is_empty() {
@@ -468,8 +477,8 @@ fn natural_end(trace: &Trace) -> Timestamp {
 }
 
 /// Fine enough for the zoom on the worst hours, at most 100,000 bins; only if a page is asked for.
-fn series_bin(args: &Args, end: Timestamp) -> Option<Millis> {
-    args.report.as_ref()?;
+pub(super) fn series_bin(page: Option<&Path>, end: Timestamp) -> Option<Millis> {
+    page?;
     let minutes = end.0 / 60_000 / 100_000 + 1;
     Some(Millis::from_mins(minutes))
 }

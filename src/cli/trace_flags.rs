@@ -63,7 +63,8 @@ impl TraceFlags {
     }
 }
 
-fn time_zone(name: &str) -> Result<TimeZone, String> {
+/// A zone by its IANA name.
+pub(super) fn time_zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name)
         .map_err(|_| format!("`{name}` is no time zone: write a name such as Europe/Berlin or UTC"))
 }

@@ -23,6 +23,19 @@ pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     })
 }
 
+/// An instant of the Unix epoch: a date, with or without time; without offset in `zone`.
+#[cfg(feature = "prometheus")]
+pub(super) fn date(text: &str, zone: &jiff::tz::TimeZone) -> Result<Timestamp, String> {
+    let civil = || {
+        let date = text.parse::<jiff::civil::DateTime>().ok()?;
+        date.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
+    };
+    let at = text.parse::<jiff::Timestamp>().ok().or_else(civil);
+    at.map(|at| Timestamp(at.as_millisecond())).ok_or_else(|| {
+        format!("`{text}` is no date: write 2026-03-02, 2026-03-02T08:55 or 2026-03-02T08:55:00Z")
+    })
+}
+
 /// Where scoring starts: an instant (`240h`) or a share of the run (`40%`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ScoreFrom {

@@ -9,6 +9,7 @@ use super::{
     index::{Index, Kind},
     look::{Autoscaler, Finding, Look, PoolLook, PoolNode},
     metrics::{Metrics, PoolFacts},
+    past::Past,
     watch::Watches,
 };
 use crate::{
@@ -35,6 +36,8 @@ pub struct Controller {
     memory: Option<Memory>,
     /// Kept by an earlier process, until the pools are known.
     kept: Option<String>,
+    /// Read from Prometheus, until the pools are known.
+    past: Option<Past>,
     settings: Option<Settings>,
     /// Number of the last decision.
     number: u64,
@@ -83,6 +86,7 @@ impl Controller {
             index,
             memory: None,
             kept: None,
+            past: None,
             settings: None,
             number: 0,
             digest,
@@ -109,6 +113,11 @@ impl Controller {
         self.kept = Some(kept);
     }
 
+    /// Starts with jobs of the past, if nothing was kept.
+    pub fn recall(&mut self, past: Past) {
+        self.past = Some(past);
+    }
+
     /// The memory, to keep it.
     pub const fn memory(&self) -> Option<&Memory> {
         self.memory.as_ref()
@@ -125,7 +134,9 @@ impl Controller {
             self.replaying.remove(&done.pool);
         }
         let kept = self.kept.take();
-        let memory = self.memory.get_or_insert_with(|| start(kept, &look.settings, now));
+        let past = self.past.take();
+        let memory =
+            self.memory.get_or_insert_with(|| start(kept, past.as_ref(), &look.settings, now));
         if self.settings.as_ref() != Some(&look.settings) {
             memory.follow(&look.settings);
             // Pools may have other numbers now; what is under way is for the old ones.
@@ -224,9 +235,16 @@ impl Controller {
     }
 }
 
-/// What was kept, or nothing.
-fn start(kept: Option<String>, settings: &Settings, now: Timestamp) -> Memory {
-    let Some(kept) = kept else { return Memory::new(settings) };
+/// What was kept, else what is known of the past, else nothing.
+fn start(kept: Option<String>, past: Option<&Past>, settings: &Settings, now: Timestamp) -> Memory {
+    let Some(kept) = kept else {
+        let mut memory = Memory::new(settings);
+        if let Some(past) = past {
+            let pools = past.tell(&mut memory, settings);
+            tracing::info!(pools, of = settings.pools.len(), "pools start with their past");
+        }
+        return memory;
+    };
     match Memory::recover(&kept, settings, now) {
         Ok((memory, refused)) => {
             for reason in refused {

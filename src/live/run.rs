@@ -24,6 +24,7 @@ use super::{
     metrics::{KindLabel, KindResult, ReasonLabel},
     nudging::Nudging,
     objects::CapiKeys,
+    past::{self, Past, PastSource},
     status_writer::StatusWriter,
     vitals::Vitals,
     watch::{Sink, Watches},
@@ -77,6 +78,8 @@ pub struct RunSettings {
     pub extender: Option<ExtenderSettings>,
     /// How writes are made.
     pub actuation: ActuationSettings,
+    /// Where the past is read from, if nothing was kept.
+    pub past: Option<PastSource>,
     /// The clock.
     pub clock: Clock,
 }
@@ -151,8 +154,12 @@ pub async fn run(
     let kept = read_kept(&clusters, &settings.namespace).await;
     let server =
         tokio::spawn(http::serve(listener, Arc::clone(&shown), after.clone().cancelled_owned()));
+    let past = match &settings.past {
+        Some(source) if kept.is_none() => past::recalled(source, settings.clock.now()).await,
+        _ => None,
+    };
     let heard = Heard { watches: sink.watches.clone(), events, ceiling: watched.ceiling };
-    let mut life = Life::new(clusters.clone(), settings, shown, heard, is_leader, kept);
+    let mut life = Life::new(clusters.clone(), settings, shown, heard, is_leader, (kept, past));
     let served = extender.map(|serving| serving.join(&life, &clusters));
     let (served, hints) = served.unzip();
     life.hints = hints;
@@ -275,12 +282,13 @@ impl Life {
         shown: Arc<Shown>,
         heard: Heard,
         authority: watch::Receiver<Authority>,
-        kept: Option<Kept>,
+        (kept, past): (Option<Kept>, Option<Past>),
     ) -> Self {
+        let of_past = past.as_ref().map(|past| past.seeds.clone());
         let index = Index::new(IndexSettings {
             discovery: settings.discovery,
             keys: CapiKeys::new(clusters.api.group.as_str()),
-            seeds: kept.as_ref().map(|kept| kept.seeds.clone()).unwrap_or_default(),
+            seeds: kept.as_ref().map(|kept| kept.seeds.clone()).or(of_past).unwrap_or_default(),
             ..IndexSettings::default()
         });
         let clock = settings.clock;
@@ -291,6 +299,9 @@ impl Life {
             Controller::new(clock, Arc::clone(&shown), heard.watches.clone(), index, digest);
         if let Some(kept) = kept {
             controller.remember(kept.memory);
+        }
+        if let Some(past) = past {
+            controller.recall(past);
         }
         Self {
             controller,

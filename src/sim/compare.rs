@@ -8,15 +8,17 @@
 use super::{
     adaptive::EngineRun,
     bounds, caveats, clairvoyant,
+    past::{self, Past},
     policy::PolicySpec,
     report::{
-        ActiveStrategy, Bounds, ByKappa, EngineReport, PolicyPictures, PolicyReport, PoolSummary,
-        Report, SettingsSummary, TraceSummary, WaitSeconds,
+        ActiveStrategy, Bounds, ByKappa, EngineReport, PastReport, PolicyPictures, PolicyReport,
+        PoolSummary, Report, SettingsSummary, TraceSummary, WaitSeconds,
     },
     watch::Watch,
     yardstick::{self, KAPPAS, Score, gap_closed, quantile_ms},
 };
 use crate::{
+    history::Day,
     model::{Pool, Trace},
     strategy::{FollowFloor, Reactive, Strategy, candidates},
     time::{Millis, Timestamp},
@@ -46,6 +48,8 @@ pub struct Comparison<'a> {
     /// Where the engine's decisions are written; only with a single adaptive policy. The sink looks after
     /// its own errors.
     pub decisions: Option<&'a Sink>,
+    /// What really happened, if that is known: it is the first row of the report.
+    pub past: Option<Past<'a>>,
 }
 
 /// A file that several threads may be given, of which one writes.
@@ -67,6 +71,8 @@ impl Write for Shared<'_> {
 struct Run {
     report: PolicyReport,
     picture: Option<PolicyPictures>,
+    /// Only beside what really happened.
+    days: Vec<Day>,
 }
 
 /// Finer than this the distribution of waits looks the same.
@@ -91,7 +97,15 @@ pub fn compare(comparison: &Comparison<'_>, watch: &dyn Watch) -> (Report, Vec<P
     let references =
         costs_of(PolicySpec::is_plain_reactive).zip(costs_of(PolicySpec::is_clairvoyant));
     runs.truncate(comparison.policies.len());
+    let past = comparison.past.map(|past| against(&past, comparison, &runs));
     let (mut policies, mut pictures) = (Vec::new(), Vec::new());
+    if let Some(past) = comparison.past {
+        let mut row = past::actual_row(past.actual, comparison.setup);
+        if let Some((reactive, clairvoyant)) = references {
+            row.gap_closed = gaps(row.cost, reactive, clairvoyant);
+        }
+        policies.push(row);
+    }
     for mut run in runs.into_iter().flatten() {
         if let (Some((reactive, clairvoyant)), false) = (references, run.is_partial()) {
             run.report.gap_closed = gaps(run.report.cost, reactive, clairvoyant);
@@ -99,7 +113,19 @@ pub fn compare(comparison: &Comparison<'_>, watch: &dyn Watch) -> (Report, Vec<P
         policies.push(run.report);
         pictures.extend(run.picture);
     }
-    (draw_up(comparison, policies, lower, is_partial), pictures)
+    let report = Report { past, ..draw_up(comparison, policies, lower, is_partial) };
+    (report, pictures)
+}
+
+fn against(past: &Past<'_>, comparison: &Comparison<'_>, runs: &[Option<Run>]) -> PastReport {
+    let named = comparison.policies.iter().zip(runs);
+    let whole = named
+        .filter_map(|(spec, run)| Some((spec, run.as_ref()?)))
+        .filter(|(_, run)| !run.is_partial());
+    let runs: Vec<(&str, Option<f64>, &[Day])> = whole
+        .map(|(spec, run)| (run.report.name.as_str(), spec.adaptive_kappa(), run.days.as_slice()))
+        .collect();
+    past::report(past, comparison.setup, &runs)
 }
 
 /// The policies asked for, then the references that are missing.
@@ -228,12 +254,16 @@ fn run_world(
 fn scored(comparison: &Comparison<'_>, spec: &PolicySpec, outcome: Outcome) -> Run {
     let score = yardstick::score(comparison.trace, comparison.setup, &outcome);
     let report = report_policy(spec.to_string(), &score, &outcome);
+    let days = match comparison.past {
+        Some(_) => past::days(comparison.trace, comparison.setup, &outcome),
+        None => Vec::new(),
+    };
     let picture = outcome.series.map(|series| PolicyPictures {
         name: spec.to_string(),
         series,
         waits_ms: thinned(&score.waits_ms),
     });
-    Run { report, picture }
+    Run { report, picture, days }
 }
 
 impl Run {
@@ -337,6 +367,7 @@ fn draw_up(
         caveats: caveats::caveats(trace, &setup.pools),
         policies,
         bounds: Bounds { node_hours_lower },
+        past: None,
         partial,
     }
 }

@@ -296,6 +296,7 @@ fn specimen() -> Report {
             decision_seconds: 0.0,
             pools: Vec::new(),
         },
+        past: None,
         caveats: Vec::new(),
         policies: vec![policy],
         bounds: Bounds { node_hours_lower: 0.0 },

@@ -14,13 +14,15 @@ mod format;
 mod invented;
 mod json;
 mod page;
+mod past;
 mod plots;
 mod reading;
 mod table;
 
 pub use document::{
-    ActiveStrategy, Bounds, ByKappa, EngineReport, LedgerReport, PolicyReport, PoolSummary,
-    PromisedReport, Report, SettingsSummary, TraceSummary, WaitSeconds,
+    ActiveStrategy, Bounds, ByKappa, EngineReport, Interval, LedgerReport, PastReport,
+    PolicyReport, PoolSummary, PromisedReport, Report, SavingReport, SettingsSummary, TraceSummary,
+    WaitSeconds,
 };
 pub use json::json;
 pub use page::page;

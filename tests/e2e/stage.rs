@@ -298,6 +298,7 @@ impl Stage {
             decision_log: told.decision_log,
             extender: told.extender,
             actuation: told.actuation,
+            past: None,
             clock: self.clock,
         };
         let stop = CancellationToken::new();

@@ -5,7 +5,8 @@ use super::{fleet::beside, members::Members, pods::Pods, store::Store};
 use crate::{
     live::{
         actuate::marks::{
-            CORDONED, FLOOR, HOLD_DECISION, HOLD_UNTIL, MARKED, NUDGED_AT, OUR_DELAY, PENDING_HOLDS, POD_DELAY,
+            CORDONED, FLOOR, HOLD_DECISION, HOLD_UNTIL, MARKED, NUDGED_AT, OUR_DELAY,
+            PENDING_HOLDS, POD_DELAY,
         },
         look::{PoolNode, WaitingPod},
     },

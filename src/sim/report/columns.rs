@@ -42,6 +42,8 @@ pub(super) enum Role {
     Competitor,
     /// Knows the future.
     Reference,
+    /// Is no policy: what really happened.
+    Past,
     /// Was interrupted.
     Partial,
 }
@@ -52,6 +54,7 @@ pub(super) fn role(policy: &PolicyReport) -> Role {
     }
     match family(&policy.name) {
         "clairvoyant" | "best-fixed" => Role::Reference,
+        "actual" => Role::Past,
         _ => Role::Competitor,
     }
 }

@@ -21,6 +21,9 @@ pub struct Report {
     pub policies: Vec<PolicyReport>,
     /// What no policy can beat.
     pub bounds: Bounds,
+    /// The policies against what really happened, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub past: Option<PastReport>,
     /// The run was interrupted; figures reach as far as each policy's `until_hours`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
@@ -233,4 +236,54 @@ pub struct LedgerReport {
 pub struct Bounds {
     /// Fewest node-hours without any waiting, fragmentation ignored.
     pub node_hours_lower: f64,
+}
+
+/// The policies against what really happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PastReport {
+    /// Days that were scored.
+    pub days: u64,
+    /// Money for a GPU-hour.
+    pub gpu_hour_price: Option<f64>,
+    /// What each policy would have saved, in the order asked for.
+    pub savings: Vec<SavingReport>,
+    /// A `GpuPool` for each pool, as YAML.
+    pub settings: Vec<String>,
+}
+
+/// What a policy would have saved against what really happened; below zero: cost more.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SavingReport {
+    /// Its name.
+    pub policy: String,
+    /// What a waiting GPU-hour is worth in `worth_gpu_hours`.
+    pub kappa: f64,
+    /// GPU-hours of nodes, idle or not.
+    pub gpu_hours: Interval,
+    /// GPU-hours waited for.
+    pub waiting_gpu_hours: Interval,
+    /// Both: GPU-hours + kappa x waiting GPU-hours.
+    pub worth_gpu_hours: Interval,
+    /// The GPU-hours of nodes in money.
+    pub money: Option<Interval>,
+}
+
+/// A figure and the interval in which 90 % of its resampled values lie; null with too few days.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    /// The figure.
+    pub mid: f64,
+    /// 5 % lie below.
+    pub low: Option<f64>,
+    /// 5 % lie above.
+    pub high: Option<f64>,
+}
+
+impl Interval {
+    /// In another unit.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        let scaled = |end: Option<f64>| end.map(|end| end * factor);
+        Self { mid: self.mid * factor, low: scaled(self.low), high: scaled(self.high) }
+    }
 }

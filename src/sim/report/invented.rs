@@ -58,6 +58,7 @@ pub(super) fn report() -> Report {
         caveats: vec!["3 jobs fit no pool and wait to the end.".to_owned()],
         policies: POLICIES.iter().map(policy).collect(),
         bounds: Bounds { node_hours_lower: 73_900.0 },
+        past: None,
         partial: false,
     }
 }

@@ -24,6 +24,7 @@ pub fn page(report: &Report, pictures: &[PolicyPictures]) -> String {
                 header { (heading(report)) }
                 main {
                     (tables::comparison(report))
+                    (tables::past(report))
                     (tables::engine(report))
                     (figures::cost(report))
                     (figures::waiting(report, pictures))
@@ -34,7 +35,7 @@ pub fn page(report: &Report, pictures: &[PolicyPictures]) -> String {
                     (tables::rows(report))
                 }
                 footer {
-                    p { "Made by prewarm simulate. Every figure can be made again from the same \
+                    p { "Made by prewarm " (if report.past.is_some() { "backtest" } else { "simulate" }) ". Every figure can be made again from the same \
                         trace, settings and seed (" (report.settings.seed) ")." }
                 }
             }

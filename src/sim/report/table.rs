@@ -4,7 +4,7 @@
 use super::{
     PolicyReport, Report,
     columns::{COLUMNS, Cell, Column, Role, role},
-    engine, format, reading,
+    engine, format, past, reading,
 };
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -31,6 +31,7 @@ fn text(report: &Report) -> String {
     lines.extend(comparison(report));
     lines.push(String::new());
     lines.extend(accounts(report));
+    lines.extend(past_lines(report));
     lines.extend(notes(report).iter().flat_map(|note| wrapped(&printable(note), WIDTH)));
     let mut text = String::new();
     for line in lines {
@@ -117,6 +118,35 @@ fn accounts(report: &Report) -> Vec<String> {
         }
     }
     if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines
+}
+
+/// What would have been saved, and the settings to begin with; ends with an empty line.
+fn past_lines(report: &Report) -> Vec<String> {
+    let Some(found) = &report.past else { return Vec::new() };
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let money = found.gpu_hour_price.map(|_| past::MONEY);
+    table.set_header(past::HEADS.into_iter().chain(money));
+    for row in past::rows(found) {
+        table.add_row(row.iter().map(|cell| printable(cell)));
+    }
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if at > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut lines = vec!["Against what really happened:".to_owned()];
+    lines.extend(table.lines());
+    lines.extend(wrapped(&past::explanation(found), WIDTH));
+    lines.push(String::new());
+    if !found.settings.is_empty() {
+        lines.push("Settings to begin with (in Shadow nothing is written):".to_owned());
+        let texts: Vec<String> = found.settings.join("---\n").lines().map(printable).collect();
+        lines.extend(texts.iter().map(|line| format!("  {line}")));
         lines.push(String::new());
     }
     lines

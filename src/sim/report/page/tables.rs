@@ -3,7 +3,7 @@
 use super::super::{
     PolicyReport, PoolSummary, Report,
     columns::{COLUMNS, Cell, Column, Role, role},
-    engine, format, reading,
+    engine, format, past, reading,
 };
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -93,6 +93,35 @@ fn figure(cell: &Cell) -> Markup {
             }
         } @else {
             td { (cell.text) }
+        }
+    }
+}
+
+/// What would have been saved, where it is known what happened, and the settings to begin with.
+pub(super) fn past(report: &Report) -> Markup {
+    let Some(found) = &report.past else { return html! {} };
+    let money = found.gpu_hour_price.map(|_| past::MONEY);
+    html! {
+        section #past {
+            h2 { "Against what really happened" }
+            div.scroll tabindex="0" role="region" aria-label="Savings, scrolls sideways" {
+                table {
+                    thead { tr { @for head in past::HEADS.into_iter().chain(money) {
+                        th scope="col" { (head) }
+                    } } }
+                    tbody { @for row in past::rows(found) {
+                        tr { @for (at, cell) in row.iter().enumerate() {
+                            @if at == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                        } }
+                    } }
+                }
+            }
+            p.note { (past::explanation(found)) }
+            @if !found.settings.is_empty() {
+                h3 { "Settings to begin with" }
+                p { "In Shadow nothing is written." }
+                @for settings in &found.settings { pre { (settings) } }
+            }
         }
     }
 }

@@ -1,0 +1,206 @@
+//! What is read, and what it amounts to.
+
+use super::{
+    super::progress::{Bar, interrupted},
+    midnight, missing,
+};
+use crate::{
+    history::{
+        Facts, GpuMetric, LeadSamples, NodeLife, PodLife, PoolRule, Recovered, Scrapes, Sight,
+        Window, guess, node_lives, pod_lives, questions, recover,
+    },
+    prometheus::{At, Client, Query, ReadError, Store, Survey, Wanted, answers, read, survey},
+    promql::{Remark, Series},
+    sim::watch::Watch,
+    time::{Millis, Timestamp},
+};
+use anyhow::bail;
+use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
+
+/// What is asked for.
+pub(super) struct Asked<'a> {
+    pub(super) wanted: Wanted,
+    pub(super) window: Window,
+    pub(super) chunk: Millis,
+    pub(super) zone: &'a TimeZone,
+    pub(super) store: Option<&'a dyn Store>,
+}
+
+/// How reading ended.
+pub(super) enum Gathered {
+    Read(Box<Read>),
+    /// There is nothing to read; a page that says what to do.
+    Nothing(String),
+    Interrupted,
+}
+
+/// What was read.
+pub(super) struct Read {
+    pub(super) survey: Survey,
+    /// From the midnight before the first scrape, if that is later than what was asked for.
+    pub(super) window: Window,
+    pub(super) asked: Window,
+    pub(super) facts: Facts,
+    pub(super) scrapes: Scrapes,
+    /// GPU-hours asked for, as the sum over all pods at each instant says.
+    pub(super) demand: Option<f64>,
+    pub(super) remarks: BTreeMap<Remark, u64>,
+}
+
+/// Looks what is there, then reads it.
+pub(super) async fn all(client: &Client, asked: &Asked<'_>) -> anyhow::Result<Gathered> {
+    let found = tokio::select! {
+        found = survey(client, &asked.wanted, asked.window) => found?,
+        () = until_interrupted() => return Ok(Gathered::Interrupted),
+    };
+    if !missing::is_enough(&found) {
+        return Ok(Gathered::Nothing(missing::page(client, &found, asked.window)));
+    }
+    let mut remarks = found.remarks.clone();
+    let looks = tokio::select! {
+        looks = scrapes(client, &found, asked, &mut remarks) => looks?,
+        () = until_interrupted() => return Ok(Gathered::Interrupted),
+    };
+    let demand = tokio::select! {
+        demand = demand(client, &found, asked, &mut remarks) => demand?,
+        () = until_interrupted() => return Ok(Gathered::Interrupted),
+    };
+    let window = covered(&looks, asked);
+    let asked_for = questions(&found.source, window, asked.chunk);
+    let bar = Bar::new("reading");
+    let go_on = |done: usize| {
+        bar.advanced(done as u64, asked_for.len() as u64);
+        !interrupted()
+    };
+    let (facts, said) = match read(client, &found.source, &asked_for, asked.store, &go_on).await {
+        Ok(read) => read,
+        Err(ReadError::Interrupted) => return Ok(Gathered::Interrupted),
+        Err(error) => return Err(error.into()),
+    };
+    for (remark, times) in said {
+        *remarks.entry(remark).or_default() += times;
+    }
+    let read =
+        Read { survey: found, window, asked: asked.window, facts, scrapes: looks, demand, remarks };
+    if read.facts.pods() == 0 {
+        return Ok(Gathered::Nothing(missing::page(client, &read.survey, asked.window)));
+    }
+    Ok(Gathered::Read(Box::new(read)))
+}
+
+async fn until_interrupted() {
+    while !interrupted() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// A figure of the whole cluster over time, asked for day by day so that the answers can be kept.
+async fn sight(
+    client: &Client,
+    sight: Sight,
+    step: Millis,
+    found: &Survey,
+    asked: &Asked<'_>,
+    remarks: &mut BTreeMap<Remark, u64>,
+) -> Result<Vec<Series>, ReadError> {
+    let text = sight.text(&found.source);
+    // A piece has at most 10,000 points.
+    let piece = (step * 10_000).min(Millis::from_hours(24));
+    let mut series: Vec<Series> = Vec::new();
+    for window in asked.window.pieces(piece) {
+        let at = At::Range(window.from + step, window.until, step);
+        let query = Query { text: text.clone(), at };
+        let (some, said) = answers(client, &query, asked.store)
+            .await
+            .map_err(|error| ReadError::Query { error, text: text.clone() })?;
+        series.extend(some);
+        for remark in said {
+            *remarks.entry(remark).or_default() += 1;
+        }
+    }
+    Ok(series)
+}
+
+/// The instants of all scrapes.
+async fn scrapes(
+    client: &Client,
+    found: &Survey,
+    asked: &Asked<'_>,
+    remarks: &mut BTreeMap<Remark, u64>,
+) -> Result<Scrapes, ReadError> {
+    let step = found.source.interval;
+    let series = sight(client, Sight::Scraped, step, found, asked, remarks).await?;
+    Ok(Scrapes::new(&series, step))
+}
+
+/// The GPU-hours that the metrics show to have been asked for, to check the pods against; only of
+/// kube-state-metrics.
+async fn demand(
+    client: &Client,
+    found: &Survey,
+    asked: &Asked<'_>,
+    remarks: &mut BTreeMap<Remark, u64>,
+) -> Result<Option<f64>, ReadError> {
+    if found.source.metric == GpuMetric::Scheduler {
+        return Ok(None);
+    }
+    let step = found.source.interval.max(Millis::from_mins(5));
+    let series = sight(client, Sight::Demand, step, found, asked, remarks).await?;
+    let gpus: f64 = series.iter().flat_map(Series::finite).map(|point| point.value).sum();
+    Ok(Some(gpus * step.as_hours()))
+}
+
+/// The window from the midnight before the first scrape on.
+fn covered(scrapes: &Scrapes, asked: &Asked<'_>) -> Window {
+    let first = scrapes.after(Timestamp(i64::MIN)).unwrap_or(asked.window.from);
+    let from = midnight(first, asked.zone).max(asked.window.from);
+    Window { from, ..asked.window }
+}
+
+/// What was read, as lives and as a trace.
+pub(super) struct History {
+    pub(super) pods: Vec<PodLife>,
+    pub(super) recovered: Recovered,
+    pub(super) is_guessed: bool,
+}
+
+impl History {
+    pub(super) fn of(read: &Read, rules: &[PoolRule]) -> anyhow::Result<Self> {
+        let pods = pod_lives(&read.facts, &read.scrapes);
+        let nodes: Vec<NodeLife> = node_lives(&read.facts, &read.scrapes, read.window);
+        if nodes.is_empty() {
+            bail!(
+                "there are pods that ask for {}, but no node that has it: is kube_node_status_allocatable \
+                 kept, and do nodes with GPUs exist in this time?",
+                read.survey.source.resource
+            );
+        }
+        let is_guessed = rules.is_empty();
+        let rules = if is_guessed { guess(&nodes) } else { rules.to_vec() };
+        let recovered = recover(&pods, &nodes, &rules, read.window, read.scrapes.interval);
+        let without: Vec<&str> = rules
+            .iter()
+            .zip(&recovered.node_counts)
+            .filter(|(_, nodes)| **nodes == 0)
+            .map(|(rule, _)| rule.name.as_str())
+            .collect();
+        if !without.is_empty() {
+            let there: Vec<String> = guess(&nodes).iter().map(ToString::to_string).collect();
+            bail!(
+                "--pool: no node belongs to {}; what there is: --pool {}",
+                without.join(", "),
+                there.join(" --pool ")
+            );
+        }
+        if recovered.trace.jobs.is_empty() {
+            bail!("no pod with GPUs ever ran in this time, so there is nothing to simulate");
+        }
+        Ok(Self { pods, recovered, is_guessed })
+    }
+}
+
+/// How many nodes told how long they take.
+pub(super) fn told(leads: &LeadSamples) -> (usize, usize) {
+    (leads.warm_up.len(), leads.boot.len())
+}

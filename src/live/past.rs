@@ -1,0 +1,164 @@
+//! What a new controller knows on its first day: the jobs of the last weeks, from Prometheus.
+//!
+//! Read once at the start, and only if no earlier process kept a memory: what was kept is better. It takes a
+//! bounded time, and a Prometheus that is not there is told and done without. Only demand is recalled; how long
+//! nodes take is learned from the nodes that come.
+
+use crate::{
+    engine::{Memory, Settings},
+    history::{
+        PoolRule, Recovered, Scrapes, Sight, Window, guess, node_lives, pod_lives, questions,
+        recover,
+    },
+    live::index::Seeds,
+    model::{Arrival, Finish, Pool},
+    prometheus::{At, Client, Query, ReadError, Wanted, answers, read, survey},
+    promql::Series,
+    time::{Millis, Timestamp},
+};
+use std::{sync::Arc, time::Duration};
+
+/// Nothing waits longer for it.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Span of time one query looks at.
+const PIECE: Millis = Millis::from_hours(12);
+const DAY: Millis = Millis::from_hours(24);
+
+/// Where the past is read from.
+#[derive(Clone, Debug)]
+pub struct PastSource {
+    /// Prometheus.
+    pub client: Arc<Client>,
+    /// What is read.
+    pub wanted: Wanted,
+    /// How far back.
+    pub since: Millis,
+}
+
+/// Jobs of the past, by pool.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// Numbers that these jobs use; new ones come after them.
+    pub seeds: Seeds,
+    pools: Vec<(PoolRule, Vec<Arrival>, Vec<Finish>)>,
+}
+
+/// The past, or a warning.
+pub async fn recalled(source: &PastSource, now: Timestamp) -> Option<Past> {
+    let (url, begun) = (source.client.url().clone(), tokio::time::Instant::now());
+    match tokio::time::timeout(PATIENCE, past(source, now)).await {
+        Ok(Ok(past)) => {
+            let seconds = begun.elapsed().as_secs();
+            tracing::info!(
+                jobs = past.jobs(),
+                pools = past.pools.len(),
+                seconds,
+                "the past is known"
+            );
+            Some(past)
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%url, %error, "the past cannot be read: learning starts anew");
+            None
+        }
+        Err(_) => {
+            let seconds = PATIENCE.as_secs();
+            tracing::warn!(%url, seconds, "the past takes too long to read: learning starts anew");
+            None
+        }
+    }
+}
+
+async fn past(source: &PastSource, now: Timestamp) -> Result<Past, ReadError> {
+    let client = &source.client;
+    let whole = Window { from: now - source.since, until: now };
+    let found = survey(client, &source.wanted, whole).await?;
+    let Some(window) = found.covered else { return Ok(Past::default()) };
+    let asked = questions(&found.source, window, PIECE);
+    let (facts, remarks) = read(client, &found.source, &asked, None, &|_| true).await?;
+    for (remark, queries) in remarks {
+        tracing::warn!(%remark, queries, "reading the past");
+    }
+    let interval = found.source.interval;
+    let mut looks: Vec<Series> = Vec::new();
+    for piece in window.pieces(DAY.min(interval * 10_000)) {
+        let text = Sight::Scraped.text(&found.source);
+        let query = Query { text, at: At::Range(piece.from, piece.until, interval) };
+        let answer = answers(client, &query, None).await;
+        looks.extend(answer.map_err(|error| ReadError::Query { error, text: query.text })?.0);
+    }
+    let scrapes = Scrapes::new(&looks, interval);
+    let pods = pod_lives(&facts, &scrapes);
+    let nodes = node_lives(&facts, &scrapes, window);
+    let rules = guess(&nodes);
+    let recovered = recover(&pods, &nodes, &rules, window, interval);
+    Ok(Past::of(&recovered, &rules, window))
+}
+
+impl Past {
+    /// The jobs of a trace by the pool they ran in. What still ran at the end ends there: the first look sees it
+    /// as running.
+    fn of(recovered: &Recovered, rules: &[PoolRule], window: Window) -> Self {
+        let trace = &recovered.trace;
+        let mut past = Self {
+            seeds: Seeds {
+                shapes: trace.shapes.clone(),
+                next_job: trace.jobs.len() as u32,
+                next_node: 0,
+                next_owner: trace.owners.len() as u32,
+            },
+            pools: rules.iter().map(|rule| (rule.clone(), Vec::new(), Vec::new())).collect(),
+        };
+        let since = window.from - Timestamp::ZERO;
+        for (number, job) in (0..).zip(&trace.jobs) {
+            let shape = trace.shape(job);
+            let model = shape.gpu_models.first();
+            let place = model.and_then(|model| rules.iter().position(|rule| rule.name == *model));
+            let Some((_, arrivals, finishes)) = past.pools.get_mut(place.unwrap_or(0)) else {
+                break;
+            };
+            let at = job.submit + since;
+            arrivals.push(Arrival {
+                job: number,
+                at,
+                shape: job.shape,
+                owner: job.owner,
+                gpu_milli: shape.demand_milli(),
+                is_running: false,
+            });
+            finishes.push(Finish { job: number, started: at, at: at + job.duration });
+        }
+        for (_, _, finishes) in &mut past.pools {
+            finishes.sort_by_key(|finish| (finish.at, finish.job));
+        }
+        past
+    }
+
+    /// All jobs.
+    pub fn jobs(&self) -> usize {
+        self.pools.iter().map(|(_, arrivals, _)| arrivals.len()).sum()
+    }
+
+    /// Tells a new memory; how many pools have a past.
+    pub fn tell(&self, memory: &mut Memory, settings: &Settings) -> usize {
+        let mut told = 0;
+        for (place, pool) in settings.pools.iter().enumerate() {
+            let of = self.pools.iter().find(|(rule, _, _)| is_of(rule, &pool.pool));
+            if let Some((_, arrivals, finishes)) =
+                of.filter(|(_, arrivals, _)| !arrivals.is_empty())
+            {
+                memory.recall(place, arrivals, finishes);
+                told += 1;
+            }
+        }
+        told
+    }
+}
+
+/// Whether a pool's nodes are those of a rule: of its size, with its labels.
+fn is_of(rule: &PoolRule, pool: &Pool) -> bool {
+    let has = |(name, value): &(String, String)| {
+        pool.labels.iter().any(|(key, found)| found == value && PoolRule::written(key) == *name)
+    };
+    rule.gpus == pool.gpus_per_node && rule.labels.iter().all(has)
+}
