@@ -6,6 +6,7 @@
 //!
 //! `PREWARM_SCALE_PODS` and `PREWARM_SCALE_DAYS` make it smaller.
 #![cfg(feature = "prometheus")]
+#![allow(clippy::too_many_lines, reason = "one family of series after the other")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(
     clippy::disallowed_methods,
@@ -71,6 +72,9 @@ fn pods(count: u64, days: i64, nodes: u64) -> Vec<Pod> {
         .collect()
 }
 
+/// Takes labels, the span in which they are exported, and the value.
+type Put<'a> = &'a mut dyn FnMut(&str, i64, i64, i64);
+
 fn write(out: &mut fs::File, count: u64, days: i64) -> io::Result<()> {
     let nodes = (count / 4000 / days as u64 * 30).max(4);
     let pods = pods(count, days, nodes);
@@ -81,8 +85,8 @@ fn write(out: &mut fs::File, count: u64, days: i64) -> io::Result<()> {
         (first..until.min(end)).step_by(STEP as usize)
     };
     let mut text = String::new();
-    let mut family = |name: &str, row: &dyn Fn(&Pod, &mut dyn FnMut(&str, i64, i64, i64))| {
-        write!(out, "# TYPE {name} gauge\n")?;
+    let mut family = |name: &str, row: &dyn Fn(&Pod, Put<'_>)| {
+        writeln!(out, "# TYPE {name} gauge")?;
         for pod in &pods {
             let Pod { number, .. } = pod;
             text.clear();
@@ -99,7 +103,9 @@ fn write(out: &mut fs::File, count: u64, days: i64) -> io::Result<()> {
         }
         Ok::<(), io::Error>(())
     };
-    family("kube_pod_created", &|pod, put| put("", pod.created, pod.gone, pod.created))?;
+    family("kube_pod_created", &|pod, put| {
+        put("", pod.created, pod.gone, pod.created);
+    })?;
     family("kube_pod_container_resource_requests", &|pod, put| {
         let of = |node: String| {
             format!(",container=\"main\"{node},resource=\"nvidia_com_gpu\",unit=\"integer\"")
@@ -112,12 +118,14 @@ fn write(out: &mut fs::File, count: u64, days: i64) -> io::Result<()> {
         put(",phase=\"Succeeded\"", pod.end, pod.gone, 1);
     })?;
     family("kube_pod_status_scheduled_time", &|pod, put| {
-        put("", pod.scheduled, pod.gone, pod.scheduled)
+        put("", pod.scheduled, pod.gone, pod.scheduled);
     })?;
     family("kube_pod_container_state_started", &|pod, put| {
         put(",container=\"main\"", pod.scheduled, pod.end, pod.scheduled + 5);
     })?;
-    family("kube_pod_completion_time", &|pod, put| put("", pod.end, pod.gone, pod.end))?;
+    family("kube_pod_completion_time", &|pod, put| {
+        put("", pod.end, pod.gone, pod.end);
+    })?;
     family("kube_pod_owner", &|pod, put| {
         let owner = format!(
             ",owner_kind=\"Job\",owner_name=\"sweep-{}\",owner_is_controller=\"true\"",
@@ -131,7 +139,7 @@ fn write(out: &mut fs::File, count: u64, days: i64) -> io::Result<()> {
         "kube_node_status_allocatable",
         "kube_node_status_condition",
     ] {
-        write!(out, "# TYPE {name} gauge\n")?;
+        writeln!(out, "# TYPE {name} gauge")?;
         for node in 0..nodes {
             // A third of the nodes is a day old, and a new one takes its place.
             let lives: Vec<(i64, i64)> = match node % 3 {

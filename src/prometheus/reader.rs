@@ -33,35 +33,45 @@ pub enum ReadError {
     Interrupted,
 }
 
-/// Asks all questions; with the facts come the remarks of the server, by how often each was made.
-/// `go_on` hears how many questions are answered and says whether to go on.
-pub async fn read(
-    client: &Client,
-    source: &Source,
-    questions: &[Question],
-    store: Option<&dyn Store>,
-    go_on: &(dyn Fn(usize) -> bool + Sync),
-) -> Result<(Facts, BTreeMap<Remark, u64>), ReadError> {
-    let mut facts = Facts::default();
-    let mut remarks: BTreeMap<Remark, u64> = BTreeMap::new();
-    let asked = questions
-        .iter()
-        .map(|question| async move { (question, ask(client, source, *question, store).await) });
-    let mut answers = stream::iter(asked).buffered(Settings::PARALLEL);
-    let mut done = 0;
-    loop {
-        let next = tokio::select! {
-            next = answers.next() => next,
-            () = stopped(done, go_on) => return Err(ReadError::Interrupted),
-        };
-        let Some((question, answer)) = next else { return Ok((facts, remarks)) };
-        let (series, said) = answer?;
-        facts.take(&source.names, question, &series);
-        for remark in said {
-            *remarks.entry(remark).or_default() += 1;
+/// What was read, and the remarks of the server by how often each was made.
+pub type Read = (Facts, BTreeMap<Remark, u64>);
+
+/// Asks all questions. `go_on` hears how many are answered and says whether to go on.
+///
+/// # Errors
+/// See [`ReadError`]. (Boxed, so that callers need not show that it can move between threads.)
+pub fn read<'a>(
+    client: &'a Client,
+    source: &'a Source,
+    questions: &'a [Question],
+    store: Option<&'a dyn Store>,
+    go_on: &'a (dyn Fn(usize) -> bool + Sync),
+) -> BoxFuture<'a, Result<Read, ReadError>> {
+    async move {
+        let mut facts = Facts::default();
+        let mut remarks: BTreeMap<Remark, u64> = BTreeMap::new();
+        let asked = questions.iter().map(|&question| {
+            let answer = ask(client, source, question, store);
+            answer.map(move |answer| (question, answer)).boxed()
+        });
+        let asked: Vec<BoxFuture<'_, (Question, Answered)>> = asked.collect();
+        let mut answers = stream::iter(asked).buffered(Settings::PARALLEL);
+        let mut done = 0;
+        loop {
+            let next = tokio::select! {
+                next = answers.next() => next,
+                () = stopped(done, go_on) => return Err(ReadError::Interrupted),
+            };
+            let Some((question, answer)) = next else { return Ok((facts, remarks)) };
+            let (series, said) = answer?;
+            facts.take(&source.names, &question, &series);
+            for remark in said {
+                *remarks.entry(remark).or_default() += 1;
+            }
+            done += 1;
         }
-        done += 1;
     }
+    .boxed()
 }
 
 /// Ends when the user wants no more.

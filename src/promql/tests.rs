@@ -6,6 +6,10 @@ const VECTOR: &str = r#"{"status":"success","data":{"resultType":"vector","resul
     {"metric":{"node":"b","zone":""},"value":[1792065600.5,"24"]},
     {"metric":{"node":"a"},"value":[1792065600,"+Inf"]}]}}"#;
 
+const MATRIX: &str = r#"{"status":"success","isPartial":false,"data":{"resultType":"matrix","result":[
+    {"metric":{"a":"b\u00e9","c":""},"values":[[1,"1"],[2.5,"NaN"],[3,"-Inf"]]},
+    {"metric":{},"values":[],"histograms":[[1,{"count":"2","buckets":[[0,"1","2","3"]]}]]}]},"warnings":["w"]}"#;
+
 fn answer(text: &str) -> Answer {
     parse(text.as_bytes()).unwrap()
 }
@@ -109,6 +113,27 @@ proptest! {
         if let Ok(answer) = parse(&bytes) {
             for series in answer.data.into_series() {
                 prop_assert!(series.points.windows(2).all(|pair| pair[0].at < pair[1].at));
+            }
+        }
+    }
+
+    /// Nor pieces of an answer that are missing, doubled or in another place.
+    #[test]
+    fn moved_pieces_do_no_harm(moves in prop::collection::vec((0..MATRIX.len(), 0..40_usize, 0..MATRIX.len()), 1..5)) {
+        let mut bytes = MATRIX.as_bytes().to_vec();
+        for (from, length, to) in moves {
+            let from = from.min(bytes.len());
+            let piece = bytes[from..bytes.len().min(from + length)].to_vec();
+            if to % 3 == 0 {
+                bytes.drain(from..from + piece.len());
+            }
+            let to = to.min(bytes.len());
+            bytes.splice(to..to, piece);
+        }
+        if let Ok(answer) = parse(&bytes) {
+            for series in answer.data.into_series() {
+                prop_assert!(series.points.windows(2).all(|pair| pair[0].at < pair[1].at));
+                prop_assert!(series.labels.values().all(|value| !value.is_empty()));
             }
         }
     }

@@ -149,11 +149,14 @@ fn write(stream: &mut dyn Both, reply: Reply) {
     // A client that has gone away is no fault of the server.
     let _sent = match reply {
         Reply::Full(status, headers, body) => {
-            let headers: String = headers.iter().map(|(k, v)| format!("{k}: {v}\r\n")).collect();
-            let head = format!(
-                "HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
+            let mut head = format!(
+                "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n",
                 body.len()
             );
+            for (name, value) in headers {
+                head.push_str(&[name, ": ", &value, "\r\n"].concat());
+            }
+            head.push_str("\r\n");
             stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body))
         }
         Reply::Cut(body) => {

@@ -54,7 +54,7 @@ pub(super) async fn all(client: &Client, asked: &Asked<'_>) -> anyhow::Result<Ga
         found = survey(client, &asked.wanted, asked.window) => found?,
         () = until_interrupted() => return Ok(Gathered::Interrupted),
     };
-    if !missing::is_enough(&found) {
+    if !missing::is_enough(&found, &asked.wanted) {
         return Ok(Gathered::Nothing(missing::page(client, &found, asked.window)));
     }
     let mut remarks = found.remarks.clone();

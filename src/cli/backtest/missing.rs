@@ -3,14 +3,15 @@
 use super::day;
 use crate::{
     history::{Need, Presence, Window},
-    prometheus::{Client, Survey},
+    prometheus::{Client, Survey, Wanted},
 };
 use std::fmt::Write;
 
-/// Whether there is what a history needs.
-pub(super) fn is_enough(survey: &Survey) -> bool {
+/// Whether there is what a history needs. A resource that the user names need not look like a GPU.
+pub(super) fn is_enough(survey: &Survey, wanted: &Wanted) -> bool {
     let missing = survey.found.missing(survey.source.metric);
-    missing.iter().all(|missing| missing.need != Need::Must) && !survey.found.resources.is_empty()
+    missing.iter().all(|missing| missing.need != Need::Must)
+        && (wanted.resource.is_some() || !survey.found.resources.is_empty())
 }
 
 /// What there is, what is missing, and what to do.
