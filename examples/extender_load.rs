@@ -200,7 +200,7 @@ impl Server {
     fn histogram(&mut self, verb: &str) -> Vec<(f64, u64)> {
         let stdin = self.child.stdin.as_mut().expect("its input");
         stdin.write_all(b"\n").expect("its input");
-        let start = format!("prewarm_extender_seconds_bucket{{le=\"");
+        let start = "prewarm_extender_seconds_bucket{le=\"";
         let mut buckets = Vec::new();
         loop {
             let mut line = String::new();
@@ -208,7 +208,7 @@ impl Server {
             if line.starts_with("# EOF") {
                 return buckets;
             }
-            let Some(rest) = line.strip_prefix(&start) else { continue };
+            let Some(rest) = line.strip_prefix(start) else { continue };
             if !rest.contains(&format!("verb=\"{verb}\"")) {
                 continue;
             }

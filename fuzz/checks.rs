@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 const NOW: Timestamp = Timestamp(1_000);
 
 /// `gpu-0` is being upgraded, `gpu-1` and `gpu-2` are ready.
-pub fn snapshot() -> ExtenderSnapshot {
+pub(crate) fn snapshot() -> ExtenderSnapshot {
     let mut snapshot = ExtenderSnapshot::new(Policy::default());
     snapshot.is_synced = true;
     for nth in 0..3 {
@@ -58,7 +58,7 @@ fn whole(body: &[u8]) -> Option<Value> {
 }
 
 /// Every node asked about is in the answer once, and no other. `true` = it was answered.
-pub fn filter(body: &[u8], snapshot: &ExtenderSnapshot) -> bool {
+pub(crate) fn filter(body: &[u8], snapshot: &ExtenderSnapshot) -> bool {
     let Ok(answer) = filter_body(body, snapshot, NOW, |_, _, _| {}) else { return false };
     let Some(request) = whole(body) else { return true };
     let answer: Value = serde_json::from_slice(&answer).expect("an answer is JSON");
@@ -75,7 +75,7 @@ pub fn filter(body: &[u8], snapshot: &ExtenderSnapshot) -> bool {
 }
 
 /// Whole numbers from 0 to 10, one a name and in their order.
-pub fn prioritize(body: &[u8], snapshot: &ExtenderSnapshot) -> bool {
+pub(crate) fn prioritize(body: &[u8], snapshot: &ExtenderSnapshot) -> bool {
     let Ok(answer) = prioritize_body(body, snapshot, NOW) else { return false };
     let Some(request) = whole(body) else { return true };
     let answer: Value = serde_json::from_slice(&answer).expect("an answer is JSON");
@@ -90,7 +90,7 @@ pub fn prioritize(body: &[u8], snapshot: &ExtenderSnapshot) -> bool {
 }
 
 /// Nodes of the answer were asked about, have victims, and are not such as refuse anyway.
-pub fn preempt(body: &[u8], snapshot: &ExtenderSnapshot) -> bool {
+pub(crate) fn preempt(body: &[u8], snapshot: &ExtenderSnapshot) -> bool {
     let Ok(answer) = preempt_body(body, snapshot, NOW) else { return false };
     let Some(request) = whole(body) else { return true };
     let answer: Value = serde_json::from_slice(&answer).expect("an answer is JSON");

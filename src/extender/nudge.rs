@@ -289,10 +289,10 @@ impl Kind {
                 continue;
             }
             let refuses = self.refuses(after, number, now);
-            let refused = std::mem::replace(&mut self.refused[number], refuses);
+            let was_refused = std::mem::replace(&mut self.refused[number], refuses);
             if refuses {
                 self.opened.remove(&number);
-            } else if refused {
+            } else if was_refused {
                 let generation = is_new.then_some(after.generation);
                 let at = held.map_or(now, |held| held.until.min(now));
                 self.opened.insert(number, Opened { seen: now, generation, at });

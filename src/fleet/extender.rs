@@ -84,15 +84,15 @@ impl Asking {
                 self.choose(pod, &fits).await
             };
             match verdict {
-                Ok(Ok(node)) => {
-                    if let Some(room) = rooms.iter_mut().find(|room| name(room.node) == node) {
+                Ok(Ok(chosen)) => {
+                    if let Some(room) = rooms.iter_mut().find(|room| name(room.node) == chosen) {
                         room.take(&wanted);
                     }
                     note(&mut |state| {
                         state.waits.entry(uid.clone()).or_insert_with(|| now - created(pod));
                     });
                     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
-                    acts.push(Act::Bind(namespace, name(pod).to_owned(), node));
+                    acts.push(Act::Bind(namespace, name(pod).to_owned(), chosen));
                 }
                 Ok(Err(reasons)) => {
                     self.parked.insert(uid, looks);

@@ -76,6 +76,7 @@ pub struct Target {
 
 /// A node of a pool on its way, in use, or going.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "marks, each there or not")]
 pub struct PoolNode {
     /// As in the snapshot; stable for as long as the controller runs.
     pub id: NodeId,

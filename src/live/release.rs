@@ -64,8 +64,13 @@ pub async fn release(
 ) -> Result<Released, ReleaseError> {
     let stop = CancellationToken::new();
     let (sender, events) = mpsc::channel(QUEUE);
-    let watches = Watches::default();
-    let sink = Sink { events: sender, extender: None, watches, clock, stop: stop.clone() };
+    let sink = Sink {
+        events: sender,
+        extender: None,
+        watches: Watches::default(),
+        clock,
+        stop: stop.clone(),
+    };
     let watched = watched::start(clusters, namespace, &sink);
     let index = Index::new(IndexSettings {
         // Pools that nobody declared are strays here, and taken back all the same.

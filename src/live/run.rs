@@ -160,12 +160,12 @@ pub async fn run(
     };
     let heard = Heard { watches: sink.watches.clone(), events, ceiling: watched.ceiling };
     let mut life = Life::new(clusters.clone(), settings, shown, heard, is_leader, (kept, past));
-    let served = extender.map(|serving| serving.join(&life, &clusters));
-    let (served, hints) = served.unzip();
+    let joined = extender.map(|serving| serving.join(&life, &clusters));
+    let (answering, hints) = joined.unzip();
     life.hints = hints;
     drop(sink);
     Box::pin(life.live(stop)).await;
-    for task in served.into_iter().flatten() {
+    for task in answering.into_iter().flatten() {
         task.await.ok();
     }
     after.cancel();

@@ -98,8 +98,9 @@ async fn a_controller_keeps_squatters_off_and_lets_pods_in_when_the_driver_is_th
     .await;
 
     // The operator is at work: the pod waits, although eight GPUs are allocatable.
-    let state = |state: &str| json!({"metadata": {"labels": {"nvidia.com/gpu-driver-upgrade-state": state}}});
-    patch_node(&stage, &node, state("validation-required")).await;
+    let upgrade =
+        |to: &str| json!({"metadata": {"labels": {"nvidia.com/gpu-driver-upgrade-state": to}}});
+    patch_node(&stage, &node, upgrade("validation-required")).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     stage.pod("train", 8, None).await;
     stays("the pod waits", 2, || async { !is_bound(&stage, "train").await }).await;
@@ -108,7 +109,7 @@ async fn a_controller_keeps_squatters_off_and_lets_pods_in_when_the_driver_is_th
     let (code, told) = http_get(&address, &format!("/explain?pod={key}&node={node}"));
     assert_eq!(code, 200, "{told}");
     assert!(told.contains("GPU driver upgrade in progress"), "{told}");
-    patch_node(&stage, &node, state("upgrade-done")).await;
+    patch_node(&stage, &node, upgrade("upgrade-done")).await;
     let took = time_to_bind(&stage, "train").await;
     println!("bound {took:?} after the driver was done");
     assert!(took < Duration::from_secs(1), "{took:?}");

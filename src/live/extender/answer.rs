@@ -78,7 +78,9 @@ pub fn filter_body(
     let ask = ask_of(&pod, snapshot);
     if let Some(names) = &args.names {
         let filtered = filter(snapshot, &ask, names.0.iter().map(Cow::as_ref), now);
-        let json = wire::filter_names(&filtered);
+        let is_whole = filtered.passed.len() == names.0.len();
+        let as_sent = if is_whole { wire::as_sent(body, names) } else { None };
+        let json = wire::filter_names(&filtered, as_sent);
         note(pod.meta.uid, ask, &filtered);
         return Ok(json);
     }

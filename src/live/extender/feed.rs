@@ -236,7 +236,7 @@ impl Feed {
         trim(&mut node, &self.snapshot.policy, |key| key == DISCOVERED);
         let name = node.meta.name.clone();
         let stamp = node.meta.labels.get(DISCOVERED).map_or("", String::as_str);
-        let gpus = node.allocatable.extended.values().fold(0, |sum: u64, &gpus| sum + gpus);
+        let gpus = node.allocatable.extended.values().copied().fold(0, u64::saturating_add);
         let rebooted = self.boots.note(&name, &node.boot_id, stamp, gpus, now);
         let ready_since = self.nodes.get(&name).and_then(|known| known.ready_since);
         self.marked.insert(name.clone());

@@ -70,7 +70,7 @@ pub async fn run(
     let vitals_of_feed = Arc::clone(&vitals);
     let footing = Footing { events, watches, meters, found: None, vitals: vitals_of_feed, clock };
     let extender = keep::start(settings, footing, stop.clone()).await?;
-    let watched = watched::start_extender(client, &sink);
+    let tasks = watched::start_extender(client, &sink);
     drop(sink);
     let app = health_routes(Arc::new(Shown { vitals, registry }));
     let server = tokio::spawn(axum::serve(listener, app).into_future());
@@ -80,7 +80,7 @@ pub async fn run(
         task.await.ok();
     }
     ends.cancel();
-    for task in watched {
+    for task in tasks {
         task.await.ok();
     }
     server.abort();

@@ -209,12 +209,29 @@ where
     Ok(T::facts(Object { types: None, metadata, spec, status }, &CapiKeys::default()))
 }
 
-/// `ExtenderFilterResult` with names.
-pub fn filter_names(filtered: &Filtered<'_>) -> Vec<u8> {
-    let mut json =
-        Vec::with_capacity(128 + 48 * filtered.passed.len() + 96 * filtered.rejected.len());
+/// The names as they were sent: what is between the brackets of the list.
+pub fn as_sent<'b>(body: &'b [u8], names: &Names<'_>) -> Option<&'b [u8]> {
+    let start = |name: &Cow<'_, str>| match name {
+        Cow::Borrowed(name) => name.as_ptr().addr().checked_sub(body.as_ptr().addr()),
+        Cow::Owned(_) => None,
+    };
+    let (first, last) = (names.0.first()?, names.0.last()?);
+    // With the quotes around them.
+    body.get(start(first)?.checked_sub(1)?..=start(last)? + last.len())
+}
+
+/// `ExtenderFilterResult` with names. `as_sent`: see [`as_sent`], if all names asked about pass, each once.
+pub fn filter_names(filtered: &Filtered<'_>, as_sent: Option<&[u8]>) -> Vec<u8> {
+    let size = as_sent.map_or(48 * filtered.passed.len(), <[u8]>::len);
+    let mut json = Vec::with_capacity(160 + size + 96 * filtered.rejected.len());
     json.extend_from_slice(b"{\"Nodes\":null,\"NodeNames\":");
-    list(&mut json, filtered.passed.iter(), |json, name| text(json, name));
+    if let Some(names) = as_sent {
+        json.push(b'[');
+        json.extend_from_slice(names);
+        json.push(b']');
+    } else {
+        list(&mut json, filtered.passed.iter(), |json, name| text(json, name));
+    }
     failed(&mut json, filtered);
     json
 }

@@ -87,18 +87,18 @@ async fn bodies_too_large_are_refused_by_their_length_or_as_they_come() {
 async fn all_bodies_together_have_a_limit() {
     let settings = Settings { body_limit: 8 << 10, all_bodies: 16 << 10, ..Settings::default() };
     let (address, _stop, _task) = start(three(), settings).await;
-    let mut held = Vec::new();
+    let mut halves = Vec::new();
     for _ in 0..2 {
         let mut socket = TcpStream::connect(address).await.unwrap();
-        let head = "POST /v1/filter HTTP/1.1\r\nHost: x\r\nContent-Length: 8192\r\n\r\n{";
-        socket.write_all(head.as_bytes()).await.unwrap();
-        held.push(socket);
+        let begun = "POST /v1/filter HTTP/1.1\r\nHost: x\r\nContent-Length: 8192\r\n\r\n{";
+        socket.write_all(begun.as_bytes()).await.unwrap();
+        halves.push(socket);
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     let (head, _) = request(&mut socket, "POST /v1/filter", &ask()).await;
     assert!(head.starts_with("HTTP/1.1 503"), "{head}");
-    drop(held);
+    drop(halves);
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
     let (head, _) = request(&mut socket, "POST /v1/filter", &ask()).await;
