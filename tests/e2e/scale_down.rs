@@ -69,6 +69,7 @@ async fn a_pod_that_comes_between_cordon_and_removal_gets_the_node_back() {
     };
     until("the idle node is cordoned", 90, is_cordoned).await;
     stage.pod("late", 8, None).await;
+    until("the node is given back", 20, || async { !is_cordoned().await }).await;
     may_mark.store(true, Ordering::SeqCst);
     until("the late pod runs", 30, || async { stage.phase("late").await == "Running" }).await;
     assert_eq!((stage.replicas("a100").await, stage.fleet.machines_made()), (1, 1));
