@@ -5,7 +5,7 @@
 //! a node of eight, eight jobs of five fill eight. Jobs older than the window neither help nor count.
 //!
 //! Packing: workers of at least a node take whole nodes; the rest goes in falling order of size where
-//! the least is left over (best-fit decreasing, see [`super::fill`]). Shares of a device are first packed into devices in the same
+//! the least is left over (best-fit decreasing, see `fill`). Shares of a device are first packed into devices in the same
 //! way. Devices are all that is packed: CPU and memory are not looked at. A worker with shares of several
 //! devices is taken to need them whole, which errs to more nodes. Packs are only made where the set of
 //! jobs is about to shrink, since a larger set never needs fewer nodes.
