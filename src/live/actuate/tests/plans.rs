@@ -381,3 +381,17 @@ fn without_autoscaler_nobody_removes_for_it() {
     assert!(plan.writes.is_empty());
     assert_eq!(reasons(&plan), [Reason::NobodyRemoves]);
 }
+
+#[test]
+fn what_is_taken_back_of_a_touched_node_is_the_touch_and_not_what_others_keep_it_with() {
+    let mut node = ready(1);
+    (node.is_touched, node.is_scale_down_disabled) = (true, true);
+    let look = look_with(1, vec![node]);
+    let id = DecisionId { counter: 1, digest: "d".to_owned() };
+    let all = release_all(NOW, id, &look, &ActuationSettings::default());
+    let released = all.writes.iter().filter_map(|step| match &step.write {
+        Write::ReleaseNode { is_held, forget, .. } => Some((*is_held, *forget)),
+        _ => None,
+    });
+    assert_eq!(released.collect::<Vec<_>>(), [(false, true)]);
+}
