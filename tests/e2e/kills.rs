@@ -136,7 +136,9 @@ async fn survives_all(scene: Scene) {
             break;
         }
     }
-    assert!(deaths >= 3, "before, after and between a purchase and what goes with it: {deaths}");
+    // Before, between and after the writes of a purchase; a floor may need two writes in all.
+    let least = if matches!(scene, Scene::Floor) { 3 } else { 4 };
+    assert!(deaths >= least, "{deaths} deaths");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
