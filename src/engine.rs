@@ -27,6 +27,7 @@ mod promise;
 mod scale_down;
 mod select;
 mod settings;
+mod signals;
 mod speculative;
 
 pub use check::{Fault, check};
@@ -36,7 +37,8 @@ pub use decision::{
 pub use memory::{DamagedMemory, Memory, SCHEMA};
 pub use promise::Promised;
 pub(crate) use promise::Totals as PromiseTotals;
-pub use settings::{Kappa, PoolSettings, Settings};
+pub use settings::{Kappa, MOST_SIGNALS, PoolSettings, Settings, SignalSettings};
+pub use signals::{SignalReport, SignalState};
 
 use crate::{
     model::{Action, PoolSnapshot, Snapshot},
@@ -48,7 +50,7 @@ use firm::PoolRoom;
 use guarded::Guards;
 use memory::PoolMemory;
 use observe::Seen;
-use speculative::Wanted;
+use speculative::{Ahead, Wanted};
 use std::sync::Arc;
 
 /// After a day is over its replay is looked for this often.
@@ -150,12 +152,14 @@ impl Place<'_> {
         memory.kept.demand.note(self.now, demand);
         let view = self.view(memory);
         self.learn(&view, memory);
-        let mut guards = Guards::advance(self, &view, memory);
+        let signals =
+            memory.kept.signals.advance(self.now, self.told, &self.settings.signals, demand);
+        let mut guards = Guards::advance(self, &view, signals::oldest(&signals), memory);
         let selected = select::select(memory, self.settings, candidates, &guards.verdict);
         let chosen = &candidates[select::chosen(memory, self.settings, candidates)];
         let kept = &mut memory.kept;
         kept.promises.advance(self.now, chosen, &kept.learner, self.settings);
-        let wanted = self.want(&view, &selected, candidates, memory);
+        let wanted = self.want(&view, &selected, candidates, &signals, memory);
         let base = Want { floor_nodes: guards.floor(), ..Want::nothing(Millis::MAX) };
         let base = settle(&view, &base, std::iter::empty()).create;
         let base = guards.open(self.now, base, memory);
@@ -180,6 +184,7 @@ impl Place<'_> {
             selected,
             promised: memory.kept.promises.report(),
             drifted: memory.kept.drift.since,
+            signals,
             speculative: Speculative { wanted_nodes: ahead, ..wanted.report },
             create,
             target_nodes: view.alive_nodes() + create - removed,
@@ -236,6 +241,7 @@ impl Place<'_> {
         view: &PoolView<'_>,
         selected: &Selected,
         candidates: &[Candidate],
+        signals: &[SignalReport],
         memory: &PoolMemory,
     ) -> Wanted {
         let learner = &memory.kept.learner;
@@ -249,6 +255,13 @@ impl Place<'_> {
         let wake_at = strategy.wake_at.min(learner.next_change(self.now)).min(memory.kept.next_day);
         let strategy = Want { wake_at, ..strategy };
         let lead = memory.lead.times().quantile(0.95);
-        speculative::join(self.now, self.told, strategy, selected.kappa, lead)
+        let ahead = Ahead {
+            scheduled: &self.told.scheduled,
+            signals,
+            kappa: selected.kappa,
+            lead,
+            gpus_per_node: self.settings.pool.gpus_per_node,
+        };
+        speculative::join(self.now, &ahead, strategy)
     }
 }

@@ -20,6 +20,7 @@ mod fourier;
 pub mod gaps;
 mod history;
 pub mod labels;
+pub mod leading;
 pub mod profile;
 pub mod quantile;
 pub mod scenarios;

@@ -5,10 +5,10 @@ mod support;
 
 use prewarm::world::{Setup, run_controlled};
 use prewarm::{
-    engine::{Decision, Memory, Settings, check, decide},
+    engine::{Decision, Memory, Settings, SignalSettings, check, decide},
     model::{
         Action, Arrival, Finish, Free, NodeId, NodeSnapshot, NodeStage, Occurrence, OwnerId, Pool,
-        PoolSnapshot, Queued, Shape, ShapeId, Sight, Signal, Snapshot, Waiting,
+        PoolSnapshot, Queued, ReadValue, Reading, Shape, ShapeId, Sight, Snapshot, Waiting,
     },
     strategy::candidates,
     time::{Millis, Timestamp},
@@ -170,12 +170,12 @@ proptest! {
     ) {
         let mut settings = generous(20.0);
         let pool = &mut settings.pools[0];
+        pool.signals.push(SignalSettings::new("s"));
         pool.pinned = Some(candidate % candidates(20.0).len());
         pool.pool.max_nodes = max;
         let mut memory = memory(&settings, is_warm);
         let mut snapshot = picture(&nodes, &waiting);
-        let signal = Signal { name: "s".into(), at: NOW, nodes: signal };
-        snapshot.pools[0].signals.push(signal);
+        snapshot.pools[0].signals.push(reading("s", f64::from(signal) * 8.0));
         let first = decide(NOW, &snapshot, &settings, &mut memory);
         let mut snapshot = carried_out(snapshot, &first.actions, NOW);
         for secs in [0, 1, 16] {
@@ -246,9 +246,10 @@ proptest! {
         nodes in nodes(), waiting in waiting(), kappa in 0.0f64..=1.0, candidate in 0usize..64,
     ) {
         let mut settings = settings(kappa);
+        settings.pools[0].signals.push(SignalSettings::new("s"));
         settings.pools[0].pinned = Some(candidate % candidates(kappa).len());
         let mut snapshot = picture(&nodes, &waiting);
-        snapshot.pools[0].signals.push(Signal { name: "s".into(), at: NOW, nodes: 9 });
+        snapshot.pools[0].signals.push(reading("s", 72.0));
         let occurrence =
             Occurrence { start: NOW, duration: Millis::from_hours(1), nodes: 9, chance: 1.0 };
         snapshot.pools[0].scheduled.push(occurrence);
@@ -270,6 +271,18 @@ proptest! {
         let least = why.guarded.shadow_nodes.max(nodes.len() as u32 + why.firm.nodes);
         prop_assert!(why.target_nodes <= least, "{:?}", why);
     }
+}
+
+fn reading(name: &str, units: f64) -> Reading {
+    Reading { name: name.into(), at: NOW, value: ReadValue::Units(units) }
+}
+
+fn any_value() -> impl Strategy<Value = ReadValue> {
+    prop_oneof![
+        4 => (0.0f64..100.0).prop_map(ReadValue::Units),
+        2 => any::<f64>().prop_map(ReadValue::Units),
+        1 => prop_oneof![Just(ReadValue::Absent), Just(ReadValue::Absurd)],
+    ]
 }
 
 fn any_time() -> impl Strategy<Value = Timestamp> {
@@ -349,14 +362,16 @@ fn any_pool() -> impl Strategy<Value = PoolSnapshot> {
             chance,
         },
     );
-    let signal =
-        (any_time(), any_count()).prop_map(|(at, nodes)| Signal { name: String::new(), at, nodes });
+    let signal = (any_time(), any_value(), any::<bool>()).prop_map(|(at, value, is_queue)| {
+        let name = if is_queue { "queue" } else { "users" };
+        Reading { name: name.into(), at, value }
+    });
     (
         prop::collection::vec(any_node(), 0..9),
         (prop::collection::vec(arrival, 0..9), prop::collection::vec(finish, 0..9)),
         (prop::collection::vec(queued, 0..2), any::<u32>(), any::<bool>()),
         prop::collection::vec(scheduled, 0..2),
-        prop::collection::vec(signal, 0..2),
+        prop::collection::vec(signal, 0..4),
     )
         .prop_map(
             |(
@@ -387,13 +402,8 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
         units,
         oldest,
     });
-    let sight = (any_time(), prop::option::of(any_time()), any::<bool>()).prop_map(
-        |(view, metrics, api_fails)| Sight {
-            view_age: Millis(view.0 / 500),
-            metrics_age: metrics.map(|age| Millis(age.0)),
-            api_fails,
-        },
-    );
+    let sight = (any_time(), any::<bool>())
+        .prop_map(|(view, api_fails)| Sight { view_age: Millis(view.0 / 500), api_fails });
     (
         prop::collection::vec(any_pool(), 0..4),
         prop::collection::vec(waiting, 0..5),
@@ -425,7 +435,8 @@ proptest! {
             cpu_milli: shared.then_some(64_000),
             ..Pool::new(name, 8)
         };
-        let settings = Settings { max_nodes, ..Settings::new([pool("a"), pool("b")], kappa) };
+        let mut settings = Settings { max_nodes, ..Settings::new([pool("a"), pool("b")], kappa) };
+        settings.pools[0].signals = ["queue", "users"].map(SignalSettings::new).into();
         let mut memory = Memory::new(&settings);
         for (snapshot, now) in looks {
             let now = Timestamp(now.0.clamp(0, 1 << 50));

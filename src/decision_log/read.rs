@@ -2,7 +2,7 @@
 
 use super::SCHEMA;
 use crate::{
-    engine::{DamagedMemory, Decision, Memory, PoolSettings, Settings},
+    engine::{DamagedMemory, Decision, Memory, PoolSettings, Settings, SignalSettings},
     model::{MAX_DEVICES, PoolSnapshot, ReplayedDay, Shape, Sight, Snapshot, Waiting},
     strategy::candidates,
     time::Timestamp,
@@ -215,14 +215,17 @@ impl<R: BufRead> Log<R> {
 }
 
 fn check_settings(settings: &Settings) -> Result<(), LogError> {
-    for PoolSettings { pool, pinned, kappa, .. } in &settings.pools {
+    for PoolSettings { pool, pinned, kappa, signals, .. } in &settings.pools {
         let known = candidates(kappa.default).len();
         let problem = match pinned {
             _ if !(1..=MAX_DEVICES).contains(&pool.gpus_per_node) => {
                 "`gpus_per_node` is out of range"
             }
             Some(pinned) if *pinned >= known => "`pinned` is no candidate",
-            _ => continue,
+            _ => match SignalSettings::problem(signals) {
+                Some(problem) => problem,
+                None => continue,
+            },
         };
         return Err(LogError::Settings { pool: pool.name.clone(), problem });
     }

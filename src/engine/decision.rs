@@ -1,6 +1,6 @@
 //! What was decided and why: one report per step and pool.
 
-use super::promise::Promised;
+use super::{promise::Promised, signals::SignalReport};
 use crate::{
     forecast::drift::Shift,
     guard::{
@@ -41,6 +41,9 @@ pub struct PoolReport {
     /// upon: spells of busy and quiet hours look the same.
     #[serde(default)]
     pub drifted: Option<(Timestamp, Shift)>,
+    /// Outside signals, in the order of the settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<SignalReport>,
     /// What is wanted beyond waiting work.
     pub speculative: Speculative,
     /// What the guards said.

@@ -36,7 +36,12 @@ pub(super) struct Guards {
 
 impl Guards {
     /// Brings shadow and ledger up to now.
-    pub(super) fn advance(place: &Place<'_>, view: &PoolView<'_>, memory: &mut PoolMemory) -> Self {
+    pub(super) fn advance(
+        place: &Place<'_>,
+        view: &PoolView<'_>,
+        metrics_age: Option<Millis>,
+        memory: &mut PoolMemory,
+    ) -> Self {
         let kept = &mut memory.kept;
         let lead = view.lead_time;
         let world =
@@ -55,7 +60,7 @@ impl Guards {
         let sight = &place.snapshot.sight;
         let verdict = kept.ladder.climb(&Inputs {
             pods_age: sight.view_age,
-            metrics_age: sight.metrics_age,
+            metrics_age,
             // A short history is carried by the prior and, in the end, by the ledger.
             history: Millis::MAX,
             skill: kept.promises.skill.skill(),

@@ -11,6 +11,7 @@ use super::{
     lead::{KeptLead, Lead},
     promise::{Promises, Totals},
     settings::{PoolSettings, Settings},
+    signals::Signals,
 };
 use crate::{
     forecast::drift::Drift,
@@ -81,6 +82,8 @@ pub(super) struct Kept {
     pub(super) mix: KappaMix,
     pub(super) demand: DemandClock,
     pub(super) last_create: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) signals: Signals,
 }
 
 /// Which of the nodes on their way were asked for ahead of demand.
@@ -392,6 +395,22 @@ impl Memory {
         }
     }
 
+    /// Learns what a signal of a pool was before the first decision: one value every `every` from `from` on, `None`
+    /// where there was none. To be called after [`Memory::recall`], whose jobs tell what demand was then. Names that
+    /// the settings do not know are left alone.
+    pub fn recall_signal(
+        &mut self,
+        pool: usize,
+        name: &str,
+        from: Timestamp,
+        every: Millis,
+        values: &[Option<f64>],
+    ) {
+        if let Some(memory) = self.pools.get_mut(pool) {
+            memory.kept.signals.recall(name, from, every, values);
+        }
+    }
+
     /// The account of speculation of a pool, and the node-milliseconds of its shadow.
     pub fn account(&self, pool: usize) -> Option<(&Ledger, i128)> {
         let kept = &self.pools.get(pool)?.kept;
@@ -475,6 +494,8 @@ impl PoolMemory {
         let prior = prior_for(settings.kappa.default);
         let prior = candidates.iter().position(|other| *other == prior).unwrap_or_default();
         let pinned = settings.pinned.filter(|&pinned| pinned < candidates.len());
+        let mut signals = Signals::default();
+        signals.follow(&settings.signals);
         let kept = Kept {
             name: settings.pool.name.clone(),
             started: None,
@@ -495,6 +516,7 @@ impl PoolMemory {
             mix: KappaMix::default(),
             demand: DemandClock::default(),
             last_create: None,
+            signals,
         };
         let lead = Lead::new(&settings.pool.lead_time);
         let gpus_per_node = settings.pool.gpus_per_node;

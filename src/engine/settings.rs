@@ -6,6 +6,7 @@ use crate::{
         limits::{Budgets, StepSettings, Windows},
     },
     model::{Pool, Shape},
+    time::Millis,
     world::Placement,
 };
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,62 @@ impl Kappa {
     }
 }
 
+/// Most signals of a pool.
+pub const MOST_SIGNALS: usize = 16;
+
+/// Most GPUs for each unit of a signal.
+const MOST_GPUS_PER_UNIT: f64 = 10_000.0;
+
+/// Longest time by which a signal can run ahead.
+const LONGEST_LEAD: Millis = Millis::from_hours(24);
+
+/// A metric that moves before jobs do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SignalSettings {
+    /// Unique within the pool.
+    pub name: String,
+    /// Where its values come from, such as the query: what was learned is forgotten when it changes. The engine
+    /// does not look into it.
+    #[serde(default)]
+    pub source: String,
+    /// GPUs for each of its units.
+    pub gpus_per_unit: f64,
+    /// By how much it runs ahead of jobs; `None` = learn it.
+    #[serde(default)]
+    pub lead: Option<Millis>,
+    /// Never ask for more.
+    #[serde(default)]
+    pub max_gpus: Option<u32>,
+}
+
+impl SignalSettings {
+    /// One GPU for each unit, everything else learned.
+    pub fn new(name: impl Into<String>) -> Self {
+        let (name, source) = (name.into(), String::new());
+        Self { name, source, gpus_per_unit: 1.0, lead: None, max_gpus: None }
+    }
+
+    /// What of a pool's signals cannot be, if anything.
+    pub fn problem(signals: &[Self]) -> Option<&'static str> {
+        let can_be = |signal: &Self| {
+            (0.0..=MOST_GPUS_PER_UNIT).contains(&signal.gpus_per_unit)
+                && signal.lead.is_none_or(|lead| (Millis::ZERO..=LONGEST_LEAD).contains(&lead))
+        };
+        let twice = |(place, signal): (usize, &Self)| {
+            signals[..place].iter().any(|other| other.name == signal.name)
+        };
+        if signals.len() > MOST_SIGNALS {
+            Some("`signals` has more than 16")
+        } else if signals.iter().enumerate().any(twice) {
+            Some("`signals` has a name twice")
+        } else if !signals.iter().all(can_be) {
+            Some("`signals` has a number that is out of range")
+        } else {
+            None
+        }
+    }
+}
+
 /// One pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PoolSettings {
@@ -51,6 +108,9 @@ pub struct PoolSettings {
     /// Follow this candidate instead of choosing; index into the candidates.
     #[serde(default)]
     pub pinned: Option<usize>,
+    /// Metrics that move before jobs do; only the first [`MOST_SIGNALS`] count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<SignalSettings>,
 }
 
 impl PoolSettings {
@@ -64,6 +124,7 @@ impl PoolSettings {
             budgets: Budgets::default(),
             windows: Windows::default(),
             pinned: None,
+            signals: Vec::new(),
         }
     }
 }

@@ -104,7 +104,7 @@ impl Controller {
     pub fn sight(&self, now: Timestamp) -> Sight {
         let view_age = self.watches.view_age(now, |kind| kind != Kind::Namespace);
         let api_fails = self.writes_fail_since.is_some();
-        Sight { view_age, metrics_age: None, api_fails }
+        Sight { view_age, api_fails }
     }
 
     /// Starts with what an earlier process kept ([`Memory::keep`]), as far as it fits the pools of the first

@@ -161,7 +161,7 @@ impl View {
     }
 
     fn look(&mut self, now: Timestamp) -> super::look::Look {
-        let sight = Sight { view_age: Millis::ZERO, metrics_age: None, api_fails: false };
+        let sight = Sight { view_age: Millis::ZERO, api_fails: false };
         self.index.look(now, sight)
     }
 }

@@ -4,7 +4,10 @@
 //! from them is the engine's business. Nothing here knows the future.
 
 use super::{OwnerId, Shape, ShapeId};
-use crate::time::{Millis, Timestamp};
+use crate::{
+    time::{Millis, Timestamp},
+    units::is_mass,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -121,15 +124,46 @@ pub struct Occurrence {
     pub chance: f64,
 }
 
-/// An outside signal that moves before jobs do, already in nodes.
+/// The last answer to one of a pool's signals: metrics that move before jobs do. It stays until there is another
+/// one; a query that fails leaves it, so that its age grows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Signal {
+pub struct Reading {
     /// Its name in the settings.
     pub name: String,
     /// When it was read.
     pub at: Timestamp,
-    /// Whole nodes it asks for beyond what runs and waits.
-    pub nodes: u32,
+    /// What was read.
+    pub value: ReadValue,
+}
+
+/// What a signal said.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ReadValue {
+    /// A number, not below zero.
+    Units(f64),
+    /// The query gave nothing.
+    Absent,
+    /// Not finite, below zero, beyond all measure, or more than one series.
+    Absurd,
+}
+
+impl ReadValue {
+    /// What the samples of an instant query say: one, or none, is what there should be.
+    pub fn of(samples: &[f64]) -> Self {
+        match samples {
+            [] => Self::Absent,
+            &[units] if is_mass(units) => Self::Units(units),
+            _ => Self::Absurd,
+        }
+    }
+
+    /// The number, if it is one that can be.
+    pub fn units(self) -> Option<f64> {
+        match self {
+            Self::Units(units) if is_mass(units) => Some(units),
+            _ => None,
+        }
+    }
 }
 
 /// One pool.
@@ -152,9 +186,9 @@ pub struct PoolSnapshot {
     /// Scheduled work.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scheduled: Vec<Occurrence>,
-    /// Outside signals.
+    /// The last answer to each outside signal; names that the settings do not know are left alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub signals: Vec<Signal>,
+    pub signals: Vec<Reading>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
@@ -167,8 +201,6 @@ fn is_false(flag: &bool) -> bool {
 pub struct Sight {
     /// Age of the view of pods and nodes.
     pub view_age: Millis,
-    /// Age of the metrics that signals come from; `None` = no metrics in use.
-    pub metrics_age: Option<Millis>,
     /// Writes or reads of the API fail.
     pub api_fails: bool,
 }

@@ -70,6 +70,7 @@ fn report() -> PoolReport {
             skill: Some(0.0),
         }),
         drifted: None,
+        signals: Vec::new(),
         speculative: Speculative::default(),
         guarded: Guarded {
             rung: Rung::Normal,

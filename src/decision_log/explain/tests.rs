@@ -19,6 +19,7 @@ fn quiet() -> PoolReport {
         selected: Selected { candidate: 0, name: "watermark:0.2".into(), days: 0, kappa: 20.0 },
         promised: None,
         drifted: None,
+        signals: Vec::new(),
         speculative: Speculative::default(),
         guarded: Guarded {
             rung: Rung::Normal,

@@ -24,6 +24,7 @@ pub(super) fn absurd(
         ("promises", kept.promises.is_sound()),
         ("mix", kept.mix.is_sound()),
         ("demand", kept.demand.is_sound()),
+        ("signals", kept.signals.is_sound()),
     ];
     parts.into_iter().find(|(_, is_sound)| !is_sound).map(|(field, _)| field)
 }

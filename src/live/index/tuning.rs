@@ -91,6 +91,7 @@ pub(super) fn pool_settings(
         budgets: Budgets { max_speculative_nodes: bounds.max_speculative_nodes, max_nodes: None },
         windows: Windows::default(),
         pinned: pinned(&spec.strategy, default, &mut plan.notes),
+        signals: Vec::new(),
     }
 }
 

@@ -1,0 +1,222 @@
+//! Outside signals: metrics that move before jobs do, such as the length of a queue or the users at work.
+//!
+//! A signal is followed on trial until there is enough to study it by ([`crate::forecast::leading`]); from then
+//! on only while it was found useful. What it asks for is bounded by the ledger and all limits, as whatever is
+//! ahead of demand. Readings that are missing or absurd count as none, so the age of the last sane one grows.
+
+use super::settings::{MOST_SIGNALS, SignalSettings};
+use crate::{
+    forecast::leading::{Form, MINUTE, SPAN, Study, Track},
+    guard::ladder::{OLD, STALE},
+    model::{PoolSnapshot, Reading},
+    time::{Millis, Timestamp},
+    units::{GPU_MILLI, is_mass},
+};
+use serde::{Deserialize, Serialize};
+
+/// What is thought of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignalState {
+    /// No sane reading since it is in the settings.
+    Unread,
+    /// Followed with care: there is not enough to judge it by.
+    Trial,
+    /// It leads demand: followed.
+    Useful,
+    /// It does not lead demand, or says nothing of it: ignored.
+    Useless,
+    /// It would be followed, but its last sane reading is older than two minutes.
+    Stale,
+}
+
+/// One signal at a look.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SignalReport {
+    /// Its name.
+    pub name: String,
+    /// The last sane value.
+    pub value: Option<f64>,
+    /// Its age.
+    pub age: Option<Millis>,
+    /// What is thought of it.
+    pub state: SignalState,
+    /// Thousandths of GPUs it asks for beyond what runs and waits.
+    pub asks_milli: u64,
+    /// What was last learned of it.
+    pub study: Option<Study>,
+}
+
+impl SignalReport {
+    /// Whether it counts: what it says is followed, and its age limits what may be done.
+    pub const fn is_in_use(&self) -> bool {
+        matches!(self.state, SignalState::Trial | SignalState::Useful | SignalState::Stale)
+    }
+}
+
+/// What is remembered of a pool's signals.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Signals {
+    /// As in the settings.
+    heard: Vec<Heard>,
+}
+
+/// What is remembered of one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Heard {
+    name: String,
+    source: String,
+    gpus_per_unit: f64,
+    /// The last sane reading.
+    last: Option<(Timestamp, f64)>,
+    track: Track,
+    study: Option<Study>,
+}
+
+impl Heard {
+    fn is_sound(&self) -> bool {
+        let can_be = |study: Study| study.is_sound();
+        self.last.is_none_or(|(_, units)| is_mass(units))
+            && self.track.is_sound()
+            && self.study.is_none_or(can_be)
+    }
+
+    fn new(settings: &SignalSettings) -> Self {
+        let SignalSettings { name, source, gpus_per_unit, .. } = settings.clone();
+        Self { name, source, gpus_per_unit, last: None, track: Track::default(), study: None }
+    }
+
+    /// Goes on under these settings, as far as what was learned still holds.
+    fn follow(self, settings: &SignalSettings) -> Self {
+        if self.source != settings.source {
+            return Self::new(settings);
+        }
+        let SignalSettings { gpus_per_unit, .. } = *settings;
+        let is_same = self.gpus_per_unit.total_cmp(&gpus_per_unit).is_eq();
+        Self { gpus_per_unit, study: self.study.filter(|_| is_same), ..self }
+    }
+
+    fn is_of(&self, settings: &SignalSettings) -> bool {
+        self.name == settings.name
+            && self.source == settings.source
+            && self.gpus_per_unit.total_cmp(&settings.gpus_per_unit).is_eq()
+    }
+
+    fn hear(&mut self, now: Timestamp, readings: &[Reading]) {
+        let mut of_it = readings.iter().filter(|reading| reading.name == self.name);
+        let read = of_it.find_map(|reading| Some((reading.at.min(now), reading.value.units()?)));
+        let before = self.last;
+        self.last = [before, read].into_iter().flatten().max_by_key(|&(at, _)| at);
+        if self.last.is_none() {
+            return;
+        }
+        let known = [read, before];
+        self.track.note(now, |minute| {
+            let known = known.iter().flatten().find(|&&(at, _)| at <= minute);
+            known.filter(|&&(at, _)| minute - at <= STALE).map(|&(_, units)| units)
+        });
+    }
+
+    fn state(&self, now: Timestamp) -> SignalState {
+        let Some((at, _)) = self.last else { return SignalState::Unread };
+        match self.study {
+            Some(study) if !study.is_useful => SignalState::Useless,
+            _ if now - at > STALE => SignalState::Stale,
+            Some(_) => SignalState::Useful,
+            None => SignalState::Trial,
+        }
+    }
+
+    /// Thousandths of GPUs beyond `demand` that it asks for. On trial it is taken at its smaller word.
+    fn asks(&self, now: Timestamp, settings: &SignalSettings, demand: u64) -> u64 {
+        let state = self.state(now);
+        let in_use = !matches!(state, SignalState::Unread | SignalState::Useless);
+        let Some((at, units)) = self.last.filter(|_| in_use) else { return 0 };
+        if now - at > OLD {
+            return 0;
+        }
+        let milli = (units * self.gpus_per_unit * f64::from(GPU_MILLI)).round() as u64;
+        let milli = match self.study.map_or(Form::Level, |study| study.form) {
+            Form::Additional => milli,
+            Form::Level => milli.saturating_sub(demand),
+        };
+        settings.max_gpus.map_or(milli, |max| milli.min(u64::from(max) * u64::from(GPU_MILLI)))
+    }
+}
+
+impl Signals {
+    /// Whether what was kept can have been.
+    pub(super) fn is_sound(&self) -> bool {
+        self.heard.len() <= MOST_SIGNALS && self.heard.iter().all(Heard::is_sound)
+    }
+
+    /// What a signal was before the first look, see [`super::Memory::recall_signal`].
+    pub(super) fn recall(
+        &mut self,
+        name: &str,
+        from: Timestamp,
+        every: Millis,
+        values: &[Option<f64>],
+    ) {
+        let Some(heard) = self.heard.iter_mut().find(|heard| heard.name == name) else { return };
+        let every = every.max(Millis(1));
+        let end = from + every * values.len() as i64;
+        let mut minute = from.max(end - SPAN).ceil_to(MINUTE);
+        heard.track = Track::default();
+        while minute < end {
+            let value = values.get(((minute - from).0 / every.0) as usize).copied().flatten();
+            heard.track.note(minute, |_| value.filter(|&units| is_mass(units)));
+            minute += MINUTE;
+        }
+    }
+
+    /// Takes in the readings of a look and says what comes of them.
+    pub(super) fn advance(
+        &mut self,
+        now: Timestamp,
+        told: &PoolSnapshot,
+        settings: &[SignalSettings],
+        demand: u64,
+    ) -> Vec<SignalReport> {
+        self.follow(settings);
+        let reports = self.heard.iter_mut().zip(settings).map(|(heard, settings)| {
+            heard.hear(now, &told.signals);
+            SignalReport {
+                name: heard.name.clone(),
+                value: heard.last.map(|(_, units)| units),
+                age: heard.last.map(|(at, _)| now - at),
+                state: heard.state(now),
+                asks_milli: heard.asks(now, settings, demand),
+                study: heard.study,
+            }
+        });
+        reports.collect()
+    }
+
+    /// One that is not in the settings any more is forgotten; one of which the settings changed starts anew.
+    pub(super) fn follow(&mut self, settings: &[SignalSettings]) {
+        let settings = &settings[..settings.len().min(MOST_SIGNALS)];
+        let same = |(heard, settings): (&Heard, &SignalSettings)| heard.is_of(settings);
+        if self.heard.len() == settings.len() && self.heard.iter().zip(settings).all(same) {
+            return;
+        }
+        let mut before = std::mem::take(&mut self.heard);
+        let follow = |settings: &SignalSettings| {
+            let place = before.iter().position(|heard| heard.name == settings.name);
+            let heard = place.map(|place| before.swap_remove(place));
+            heard.map_or_else(|| Heard::new(settings), |heard| heard.follow(settings))
+        };
+        self.heard = settings.iter().map(follow).collect();
+    }
+}
+
+/// Age of the oldest of the signals in use.
+pub(super) fn oldest(reports: &[SignalReport]) -> Option<Millis> {
+    reports.iter().filter(|report| report.is_in_use()).filter_map(|report| report.age).max()
+}
+
+/// When the first of the signals in use becomes too old to be followed further.
+pub(super) fn next_edge(now: Timestamp, reports: &[SignalReport]) -> Timestamp {
+    let ages = reports.iter().filter(|report| report.is_in_use()).filter_map(|report| report.age);
+    let edges = ages.flat_map(|age| [STALE, OLD].map(|limit| now - age + limit + Millis(1)));
+    edges.filter(|&at| at > now).min().unwrap_or(Timestamp::NEVER)
+}
