@@ -49,6 +49,7 @@ pub mod objects;
 pub mod past;
 pub mod release;
 pub mod run;
+pub mod signals;
 pub mod status;
 pub mod status_writer;
 #[cfg(test)]

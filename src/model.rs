@@ -11,7 +11,7 @@ pub use job::{Gang, GangId, Job, KindId, OwnerId, Shape, ShapeId};
 pub use pool::{LeadTime, MAX_DEVICES, MAX_NODES, Pool, StageTime, SupplyLimit};
 pub use snapshot::{
     Action, Arrival, DayCost, Finish, Free, NodeId, NodeSnapshot, NodeStage, Occurrence,
-    PoolSnapshot, Queued, ReadValue, Reading, ReplayedDay, Sight, Snapshot, Waiting,
+    PoolSnapshot, Queued, ReadValue, Reading, ReplayedDay, Sight, SignalPast, Snapshot, Waiting,
 };
 pub use trace::{SkipReason, Trace, TraceBuilder};
 

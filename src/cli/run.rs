@@ -12,7 +12,7 @@ use crate::{
         past::PastSource,
         run::{self, Clusters, RunSettings},
     },
-    prometheus::Wanted,
+    prometheus::{Client, Wanted},
     time::Millis,
 };
 use anyhow::Context;
@@ -70,8 +70,8 @@ pub(super) struct Args {
     /// The extender answers only clients with a certificate signed by one of these (PEM)
     #[arg(long, value_name = "FILE", requires = "extender_listen")]
     extender_client_ca: Option<PathBuf>,
-    /// Prometheus from which a new controller learns what happened before it came; a controller that kept a
-    /// memory does not ask
+    /// Prometheus from which signals of pools are read, and from which a new controller learns what happened
+    /// before it came
     #[arg(long, value_name = "URL")]
     prometheus_url: Option<String>,
     /// How far back it learns from Prometheus
@@ -99,6 +99,9 @@ async fn live(args: &Args) -> anyhow::Result<Ending> {
     let Some(api) = args.cluster.discover(&clients, &stop).await? else { return Ok(Ending::Fine) };
     tracing::info!(group = api.group, version = api.version, "Cluster API found");
     let switch = if args.dry_run { Position::DryRun } else { Position::Active };
+    let prometheus =
+        args.prometheus_url.as_ref().map(|url| args.prometheus.client(url)).transpose()?;
+    let prometheus = prometheus.map(Arc::new);
     let settings = RunSettings {
         namespace: args.cluster.namespace.clone(),
         identity: args.identity.clone().unwrap_or_else(own_name),
@@ -114,7 +117,8 @@ async fn live(args: &Args) -> anyhow::Result<Ending> {
             floor_enforced: args.autoscaler_enforces_min_size,
             ..ActuationSettings::default()
         },
-        past: past_source(args)?,
+        past: prometheus.as_ref().map(|client| past_source(args, client)),
+        signals: prometheus,
         clock: Clock::system(),
     };
     Box::pin(run::run(Clusters { clients, api }, settings, stop)).await?;
@@ -129,14 +133,12 @@ fn extender_settings(args: &Args) -> anyhow::Result<Option<ExtenderSettings>> {
     Ok(Some(ExtenderSettings { listen, policy, tls, limits: Settings::default() }))
 }
 
-/// Where the past is read from, if it is to be read.
-fn past_source(args: &Args) -> anyhow::Result<Option<PastSource>> {
-    let client = args.prometheus_url.as_ref().map(|url| args.prometheus.client(url)).transpose()?;
-    Ok(client.map(|client| PastSource {
-        client: Arc::new(client),
+fn past_source(args: &Args, client: &Arc<Client>) -> PastSource {
+    PastSource {
+        client: Arc::clone(client),
         wanted: Wanted::default(),
         since: args.prometheus_since,
-    }))
+    }
 }
 
 /// Cancelled by Ctrl-C and SIGTERM.

@@ -13,6 +13,7 @@ use crate::{
     units::{GPU_MILLI, is_mass},
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What is thought of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,18 @@ pub enum SignalState {
     Useless,
     /// It would be followed, but its last sane reading is older than two minutes.
     Stale,
+}
+
+impl fmt::Display for SignalState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unread => "no reading yet",
+            Self::Trial => "followed on trial",
+            Self::Useful => "followed",
+            Self::Useless => "ignored",
+            Self::Stale => "its last reading is old",
+        })
+    }
 }
 
 /// One signal at a look.
@@ -178,6 +191,9 @@ impl Signals {
         demand: u64,
     ) -> Vec<SignalReport> {
         self.follow(settings);
+        for past in &told.signal_pasts {
+            self.recall(&past.name, past.from, past.every, &past.values);
+        }
         let reports = self.heard.iter_mut().zip(settings).map(|(heard, settings)| {
             heard.hear(now, &told.signals);
             SignalReport {

@@ -10,6 +10,7 @@ use super::{
     look::{Autoscaler, Finding, Look, PoolLook, PoolNode},
     metrics::{Metrics, PoolFacts},
     past::Past,
+    signals::{self, SignalKey, Signals},
     watch::Watches,
 };
 use crate::{
@@ -38,6 +39,7 @@ pub struct Controller {
     kept: Option<String>,
     /// Read from Prometheus, until the pools are known.
     past: Option<Past>,
+    signals: Option<Signals>,
     settings: Option<Settings>,
     /// Number of the last decision.
     number: u64,
@@ -68,6 +70,8 @@ pub struct Turn {
     pub id: DecisionId,
     /// By pool: how far it reaches.
     pub modes: Vec<Mode>,
+    /// What is wrong with signals.
+    pub troubles: BTreeMap<SignalKey, String>,
 }
 
 impl Controller {
@@ -87,6 +91,7 @@ impl Controller {
             memory: None,
             kept: None,
             past: None,
+            signals: None,
             settings: None,
             number: 0,
             digest,
@@ -118,6 +123,19 @@ impl Controller {
         self.past = Some(past);
     }
 
+    /// Takes signals of pools from there.
+    pub fn listen(&mut self, signals: Signals) {
+        self.signals = Some(signals);
+    }
+
+    /// Returns when a signal has another value.
+    pub async fn signals_changed(&mut self) {
+        match &mut self.signals {
+            Some(signals) => signals.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// The memory, to keep it.
     pub const fn memory(&self) -> Option<&Memory> {
         self.memory.as_ref()
@@ -133,6 +151,10 @@ impl Controller {
         for done in &look.snapshot.replays {
             self.replaying.remove(&done.pool);
         }
+        let troubles = match &mut self.signals {
+            Some(signals) => signals.fill(&mut look),
+            None => signals::unread(&look),
+        };
         let kept = self.kept.take();
         let past = self.past.take();
         let memory =
@@ -174,7 +196,7 @@ impl Controller {
         };
         self.shown.metrics.note_surroundings(ceiling, status);
         self.shown.metrics.decide_seconds.observe(begun.elapsed().as_secs_f64());
-        let turn = Turn { now, look, decision, id, modes };
+        let turn = Turn { now, look, decision, id, modes, troubles };
         self.note_decisions(&turn);
         self.last_look = Some(now);
         turn

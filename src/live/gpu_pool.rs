@@ -57,7 +57,10 @@ pub struct GpuPoolSpec {
     pub schedules: Vec<Schedule>,
     /// Metrics that move before pods do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub signals: Vec<SignalQuery>,
     /// How replicas are raised and lowered.
     #[serde(default)]
@@ -298,7 +301,8 @@ pub struct GpuPoolStatus {
     /// The generation of `spec` this is about.
     #[serde(default)]
     pub observed_generation: i64,
-    /// `TargetFound`, `SettingsValid`, `Actuating`, `Limited`, `NodesOnTime`, `Trusted`, `AutoscalerSeen`.
+    /// `TargetFound`, `SettingsValid`, `Actuating`, `Limited`, `NodesOnTime`, `Trusted`, `SignalsRead`,
+    /// `AutoscalerSeen`.
     #[serde(default)]
     pub conditions: Vec<PoolCondition>,
     /// Nodes asked for (`spec.replicas` of the target).
@@ -334,6 +338,9 @@ pub struct GpuPoolStatus {
     /// What may still be spent ahead of demand.
     #[serde(default)]
     pub budget: Budget,
+    /// Outside signals, as in `spec.signals`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<SignalStatus>,
     /// The last decision that changed something or was the first of its kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_decision: Option<LastDecision>,
@@ -349,6 +356,28 @@ pub struct Budget {
     /// Nodes that may be asked for now.
     #[serde(default)]
     pub allowed_nodes: u32,
+}
+
+/// What a signal says and what is thought of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SignalStatus {
+    /// As in `spec.signals`.
+    pub name: String,
+    /// `Trial`, `Useful`, `Useless`, `Stale` or `Unread`.
+    pub state: String,
+    /// The last reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// GPUs it asks for beyond what runs and waits.
+    #[serde(default)]
+    pub gpus: u64,
+    /// By how many minutes it runs ahead of demand, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead_minutes: Option<i64>,
+    /// What was learned, or what is wrong, in a sentence.
+    #[serde(default)]
+    pub message: String,
 }
 
 /// A decision as status shows it.

@@ -22,6 +22,7 @@ mod pools;
 mod schedule;
 mod settings;
 mod shapes;
+mod signals;
 pub(in crate::live) mod store;
 mod strays;
 #[cfg(test)]

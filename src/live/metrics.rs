@@ -1,6 +1,7 @@
 //! Metrics, in the OpenMetrics text form. Labels are bounded: pools, kinds, results, never pods or errors.
 
 mod pools;
+mod signals;
 
 pub use pools::{PoolFacts, PoolLabel};
 

@@ -25,6 +25,7 @@ use super::{
     nudging::Nudging,
     objects::CapiKeys,
     past::{self, Past, PastSource},
+    signals,
     status_writer::StatusWriter,
     vitals::Vitals,
     watch::{Sink, Watches},
@@ -32,6 +33,7 @@ use super::{
 };
 use crate::{
     engine::PoolReport,
+    prometheus::Client,
     time::{Millis, Timestamp},
 };
 use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Duration};
@@ -80,6 +82,8 @@ pub struct RunSettings {
     pub actuation: ActuationSettings,
     /// Where the past is read from, if nothing was kept.
     pub past: Option<PastSource>,
+    /// Where signals are read from.
+    pub signals: Option<Arc<Client>>,
     /// The clock.
     pub clock: Clock,
 }
@@ -158,7 +162,12 @@ pub async fn run(
         Some(source) if kept.is_none() => past::recalled(source, settings.clock.now()).await,
         _ => None,
     };
-    let heard = Heard { watches: sink.watches.clone(), events, ceiling: watched.ceiling };
+    let heard = Heard {
+        stop: after.clone(),
+        watches: sink.watches.clone(),
+        events,
+        ceiling: watched.ceiling,
+    };
     let mut life = Life::new(clusters.clone(), settings, shown, heard, is_leader, (kept, past));
     let joined = extender.map(|serving| serving.join(&life, &clusters));
     let (answering, hints) = joined.unzip();
@@ -250,6 +259,8 @@ fn elect(
 
 /// What the watches tell.
 struct Heard {
+    /// Ends what only serves the loop.
+    stop: CancellationToken,
     watches: Watches,
     events: mpsc::Receiver<Event>,
     ceiling: watch::Receiver<Mode>,
@@ -303,6 +314,9 @@ impl Life {
         if let Some(past) = past {
             controller.recall(past);
         }
+        if let Some(client) = &settings.signals {
+            controller.listen(signals::start(Arc::clone(client), clock, heard.stop.clone()));
+        }
         Self {
             controller,
             watches: heard.watches,
@@ -345,6 +359,7 @@ impl Life {
                 }
                 _ = self.authority.changed() => self.is_leader() != self.was_leader,
                 changed = self.ceiling.changed() => changed.is_ok(),
+                () = self.controller.signals_changed() => true,
                 () = tokio::time::sleep(wait) => true,
             };
             wait = wait.saturating_sub(begun.elapsed());

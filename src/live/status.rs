@@ -2,15 +2,17 @@
 
 use super::{
     acting::Acting,
-    gpu_pool::{Budget, GpuPoolStatus, LastDecision, Mode, PoolCondition},
+    gpu_pool::{Budget, GpuPoolStatus, LastDecision, Mode, PoolCondition, SignalStatus},
     look::{Autoscaler, Finding, PoolLook},
+    signals::SignalKey,
 };
 use crate::{
     decision_log::{instant, span},
-    engine::PoolReport,
+    engine::{PoolReport, SignalReport},
     guard::ladder::Rung,
     time::{Millis, Timestamp},
 };
+use std::collections::BTreeMap;
 
 /// Everything the status of one pool is made from.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,8 @@ pub struct Facts<'a> {
     pub autoscaler: &'a Autoscaler,
     /// Odd things about this pool.
     pub findings: &'a [&'a Finding],
+    /// What is wrong with signals.
+    pub troubles: &'a BTreeMap<SignalKey, String>,
     /// How far decisions reach, after the kill switch.
     pub mode: Mode,
     /// What came of carrying them out.
@@ -55,7 +59,22 @@ pub fn status(facts: &Facts<'_>, before: Option<&GpuPoolStatus>) -> GpuPoolStatu
             credit_node_hours: credit_hours(report),
             allowed_nodes: report.guarded.allowed_nodes,
         },
+        signals: report.signals.iter().map(|signal| signal_status(facts, signal)).collect(),
         last_decision: facts.last_decision.cloned(),
+    }
+}
+
+fn signal_status(facts: &Facts<'_>, signal: &SignalReport) -> SignalStatus {
+    let pool = format!("{}/{}", facts.pool.namespace, facts.pool.name);
+    let trouble = facts.troubles.get(&SignalKey::new(&pool, &signal.name)).cloned();
+    let told = trouble.unwrap_or_else(|| signal.state.to_string());
+    SignalStatus {
+        name: signal.name.clone(),
+        state: format!("{:?}", signal.state),
+        value: signal.value,
+        gpus: signal.asks_milli.div_ceil(1000),
+        lead_minutes: signal.study.map(|study| i64::from(study.lag_minutes)),
+        message: clipped(&told),
     }
 }
 
@@ -77,6 +96,7 @@ fn conditions(facts: &Facts<'_>, before: &[PoolCondition]) -> Vec<PoolCondition>
         ("Limited", limited(facts)),
         ("NodesOnTime", nodes_on_time(facts)),
         ("Trusted", trusted(facts)),
+        ("SignalsRead", signals_read(facts)),
         ("AutoscalerSeen", autoscaler_seen(facts)),
     ];
     made.into_iter()
@@ -172,6 +192,17 @@ fn trusted(facts: &Facts<'_>) -> Said {
     let reason = format!("{:?}", guarded.rung);
     let message = format!("{}. {}", guarded.rung, causes.join(" "));
     (is_trusted, reason, message.trim_end().to_owned())
+}
+
+fn signals_read(facts: &Facts<'_>) -> Said {
+    let of_pool = format!("{}/{}", facts.pool.namespace, facts.pool.name);
+    let of_it = facts.troubles.iter().filter(|(key, _)| key.pool == of_pool);
+    let all: Vec<String> = of_it.map(|(key, trouble)| format!("{}: {trouble}", key.name)).collect();
+    match facts.pool.spec.signals.len() {
+        0 => said(true, "None", "the pool has no signals"),
+        _ if all.is_empty() => said(true, "Read", "all signals are read"),
+        _ => said(false, "Trouble", clipped(&all.join("; "))),
+    }
 }
 
 fn autoscaler_seen(facts: &Facts<'_>) -> Said {

@@ -109,6 +109,7 @@ fn new_status(
         report: turn.decision.why.get(place)?,
         autoscaler: &turn.look.autoscaler,
         findings: &findings,
+        troubles: &turn.troubles,
         mode: turn.modes.get(place).copied().unwrap_or(Mode::Off),
         acting: acting.get(place)?,
         last_decision: controller.last_decision(&format!("{}/{}", pool.namespace, pool.name)),

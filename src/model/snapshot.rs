@@ -147,6 +147,19 @@ pub enum ReadValue {
     Absurd,
 }
 
+/// What a signal was before the look, at a fixed distance; told once, when its source is new.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SignalPast {
+    /// Its name in the settings.
+    pub name: String,
+    /// When the first value was.
+    pub from: Timestamp,
+    /// Time between two values.
+    pub every: Millis,
+    /// Values in order, where there was one.
+    pub values: Vec<Option<f64>>,
+}
+
 impl ReadValue {
     /// What the samples of an instant query say: one, or none, is what there should be.
     pub fn of(samples: &[f64]) -> Self {
@@ -189,6 +202,9 @@ pub struct PoolSnapshot {
     /// The last answer to each outside signal; names that the settings do not know are left alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signals: Vec<Reading>,
+    /// What signals were before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signal_pasts: Vec<SignalPast>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]

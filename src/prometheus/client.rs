@@ -83,6 +83,12 @@ impl Client {
         Ok(parse(&self.fetch(&query).await?)?)
     }
 
+    /// The same, tried once: for whoever asks again anyway and has to know what is wrong.
+    pub async fn instant_once(&self, text: &str, at: Timestamp) -> Result<Answer, QueryError> {
+        let query = Query { text: text.to_owned(), at: At::Instant(at) };
+        Ok(parse(&self.attempt(&query).await?)?)
+    }
+
     /// The values from `from` to `until` (both included), `step` apart; asked in as many pieces as the limit of
     /// 11,000 points a series needs.
     pub async fn range(

@@ -19,6 +19,8 @@ mod endpoints;
 mod extender;
 mod fast_motion;
 mod faults;
+#[path = "../support/http.rs"]
+mod http;
 mod kills;
 mod modes;
 mod release;
@@ -26,6 +28,7 @@ mod rights;
 mod scale;
 mod scale_down;
 mod scale_up;
+mod signals;
 mod stage;
 mod traces;
 mod two_clusters;

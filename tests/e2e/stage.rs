@@ -143,6 +143,8 @@ pub(crate) struct Told {
     pub(crate) actuation: ActuationSettings,
     pub(crate) decision_log: Option<PathBuf>,
     pub(crate) extender: Option<ExtenderSettings>,
+    /// Where signals are read from.
+    pub(crate) signals: Option<Arc<prewarm::prometheus::Client>>,
 }
 
 impl Default for Told {
@@ -154,6 +156,7 @@ impl Default for Told {
             actuation: ActuationSettings::default(),
             decision_log: None,
             extender: None,
+            signals: None,
         }
     }
 }
@@ -299,6 +302,7 @@ impl Stage {
             extender: told.extender,
             actuation: told.actuation,
             past: None,
+            signals: told.signals,
             clock: self.clock,
         };
         let stop = CancellationToken::new();

@@ -2,7 +2,10 @@
 
 use super::{files, files::word, promql};
 use prewarm::{
-    engine::{FirmNeed, Guarded, Observed, PoolReport, Promised, ScaleDown, Selected, Speculative},
+    engine::{
+        FirmNeed, Guarded, Observed, PoolReport, Promised, ScaleDown, Selected, SignalReport,
+        SignalState, Speculative,
+    },
     extender::Filtered,
     forecast::coverage::Alarm,
     guard::{
@@ -70,7 +73,14 @@ fn report() -> PoolReport {
             skill: Some(0.0),
         }),
         drifted: None,
-        signals: Vec::new(),
+        signals: vec![SignalReport {
+            name: "queue".into(),
+            value: Some(0.0),
+            age: Some(Millis::ZERO),
+            state: SignalState::Useful,
+            asks_milli: 0,
+            study: None,
+        }],
         speculative: Speculative::default(),
         guarded: Guarded {
             rung: Rung::Normal,

@@ -45,8 +45,8 @@ pub(crate) fn with_recorded_history() -> Option<Prometheus> {
     })
 }
 
-/// A server with a history that is written as OpenMetrics.
-pub(crate) fn with_history(write: impl FnOnce(&mut File) -> io::Result<()>) -> Option<Prometheus> {
+/// Whether the Debian package is there; says so where it is not.
+fn is_installed() -> bool {
     let is_there = |program: &str| {
         Command::new(program)
             .arg("--version")
@@ -55,8 +55,25 @@ pub(crate) fn with_history(write: impl FnOnce(&mut File) -> io::Result<()>) -> O
             .status()
             .is_ok()
     };
-    if !is_there("prometheus") || !is_there("promtool") {
+    let found = is_there("prometheus") && is_there("promtool");
+    if !found {
         println!("skipped: prometheus and promtool are not installed (apt-get install prometheus)");
+    }
+    found
+}
+
+/// A server that scrapes this port of the loopback every second.
+pub(crate) fn scraping(port: u16) -> Option<Prometheus> {
+    let target = format!("static_configs: [{{ targets: ['127.0.0.1:{port}'] }}]");
+    let config = format!(
+        "global: {{ scrape_interval: 1s }}\nscrape_configs:\n- job_name: test\n  {target}\n"
+    );
+    is_installed().then(|| start(tempfile::tempdir().unwrap(), &config, &[]))
+}
+
+/// A server with a history that is written as OpenMetrics.
+pub(crate) fn with_history(write: impl FnOnce(&mut File) -> io::Result<()>) -> Option<Prometheus> {
+    if !is_installed() {
         return None;
     }
     let data = tempfile::tempdir().unwrap();
@@ -71,20 +88,21 @@ pub(crate) fn with_history(write: impl FnOnce(&mut File) -> io::Result<()>) -> O
         .status();
     assert!(made.unwrap().success(), "promtool cannot read the history");
     fs::remove_file(&text).unwrap();
-    Some(start(data))
+    // Back-filled blocks have no marks where a series ends; the recorded step is 240 s.
+    let flags = ["--storage.tsdb.retention.time=10y", "--query.lookback-delta=230s"];
+    Some(start(data, "global: {}\n", &flags))
 }
 
-fn start(data: TempDir) -> Prometheus {
+fn start(data: TempDir, content: &str, flags: &[&str]) -> Prometheus {
     let config = data.path().join("prometheus.yml");
-    fs::write(&config, "global: {}\n").unwrap();
+    fs::write(&config, content).unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let log = File::create(data.path().join("log")).unwrap();
     let process = Command::new("prometheus")
         .arg(format!("--config.file={}", config.display()))
         .arg(format!("--storage.tsdb.path={}", data.path().join("tsdb").display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        // Back-filled blocks have no marks where a series ends; the recorded step is 240 s.
-        .args(["--storage.tsdb.retention.time=10y", "--query.lookback-delta=230s"])
+        .args(flags)
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()

@@ -5,6 +5,7 @@ use super::{
     findings::Note,
     hardware::Hardware,
     pools::{Limits, Plan},
+    signals,
 };
 use crate::{
     engine::{Kappa, PoolSettings},
@@ -90,8 +91,8 @@ pub(super) fn pool_settings(
         },
         budgets: Budgets { max_speculative_nodes: bounds.max_speculative_nodes, max_nodes: None },
         windows: Windows::default(),
+        signals: signals::settings(&spec.signals, &mut plan.notes),
         pinned: pinned(&spec.strategy, default, &mut plan.notes),
-        signals: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Metrics of each pool. A pool that is gone takes its series with it.
 
-use super::{FloatCounter, FloatGauge};
+use super::{FloatCounter, FloatGauge, signals::SignalMetrics};
 use crate::{
     engine::PoolReport,
     guard::{ladder::Rung, limits::Limit},
@@ -76,6 +76,7 @@ pub(super) struct PoolMetrics {
     bound: Family<PoolLimit, Counter>,
     skill: Family<PoolLabel, FloatGauge>,
     coverage: Family<PoolWeight, FloatGauge>,
+    signals: SignalMetrics,
 }
 
 /// Counts of nodes: names, help texts.
@@ -120,6 +121,7 @@ impl PoolMetrics {
             bound: Family::default(),
             skill: Family::default(),
             coverage: Family::default(),
+            signals: SignalMetrics::new(to),
         };
         metrics.register(to);
         metrics
@@ -152,6 +154,7 @@ impl PoolMetrics {
     }
 
     pub(super) fn note(&self, facts: &PoolFacts<'_>) {
+        self.signals.note(&facts.pool.name, &facts.report.signals);
         let pool = facts.pool.name.as_str();
         let seen = &facts.report.observed;
         let label = || PoolLabel { pool: pool.to_owned() };
@@ -219,6 +222,7 @@ impl PoolMetrics {
     }
 
     pub(super) fn forget(&self, pool: &str) {
+        self.signals.note(pool, &[]);
         let label = PoolLabel { pool: pool.to_owned() };
         let gauges = self.nodes.iter().chain([&self.max_nodes, &self.gpus_per_node]);
         for family in gauges.chain([&self.is_trusted]) {
@@ -246,7 +250,7 @@ impl PoolMetrics {
 }
 
 /// Sets it, or takes the series away where there is no value.
-fn set<L>(family: &Family<L, FloatGauge>, label: &L, value: Option<f64>)
+pub(super) fn set<L>(family: &Family<L, FloatGauge>, label: &L, value: Option<f64>)
 where
     L: Clone + std::hash::Hash + Eq,
 {
