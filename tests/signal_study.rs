@@ -106,6 +106,7 @@ impl World {
             lead: LEAD,
             told_lead: None,
             level,
+            was_useful: false,
         })
     }
 }

@@ -3,7 +3,7 @@
 //! Both are asked of the samples of up to a week ([`Track`]). *When*: the lag at which the changes of the signal
 //! and those of demand agree best ([`lag`]). *What it is worth*: each minute the signal says by how much demand
 //! will rise within a lead time of nodes, `g` GPUs for each unit; what that would have lost against what came
-//! ([`crate::forecast::labels`]), beside the best that can be said without it, a constant ([`worth`]). Only a
+//! ([`crate::forecast::labels`]), compared with the best that can be said without it, a constant ([`worth`]). Only a
 //! signal that passes both is useful: what merely goes up and down with demand may beat a constant and comes too
 //! late all the same.
 //!
@@ -74,6 +74,11 @@ pub struct Study {
 }
 
 impl Study {
+    /// By how much it was found to run ahead.
+    pub fn lead(&self) -> Option<Millis> {
+        (self.lag_minutes > 0).then(|| Millis::from_mins(i64::from(self.lag_minutes)))
+    }
+
     /// Whether what was kept can have been.
     pub(crate) fn is_sound(&self) -> bool {
         is_mass(self.hours)
@@ -101,6 +106,8 @@ pub struct Case<'a> {
     pub told_lead: Option<Millis>,
     /// Level of the quantile of demand that is kept ready, 0..1.
     pub level: f64,
+    /// It was useful before: it stays so while it saves at least half of what makes one useful.
+    pub was_useful: bool,
 }
 
 /// Signal, demand and what came of it at the minutes of which the outcome is known.
@@ -163,21 +170,22 @@ pub fn study(case: &Case<'_>) -> Option<Study> {
         demand: &samples.demand,
         rises: &samples.rises,
     };
-    let constant = judge.constant();
-    let skill = |loss: f64| if constant > 0.0 { 1.0 - loss / constant } else { 0.0 };
-    let (form, loss) = judge.better_form(case.word);
-    let (better, least) = judge.best_word(case.word);
-    let skill_now = skill(loss);
+    let constants = judge.constants();
+    let alone = judge.constant(constants.first().copied()?);
+    let skill = |loss: f64| if alone > 0.0 { 1.0 - loss / alone } else { 0.0 };
+    let (form, loss) = judge.better_form(case.word, &constants);
+    let (better, least) = judge.best_word(case.word, &constants);
+    let (skill, could_be) = (skill(loss), skill(least));
+    let enough = if case.was_useful { CLEARLY / 2.0 } else { CLEARLY };
     Some(Study {
         at: case.now,
         hours: samples.values.iter().flatten().count() as f64 / 60.0,
         lag_minutes: lag.minutes,
         correlation: lag.correlation,
-        skill: skill_now,
+        skill,
         form,
-        better_gpus_per_unit: (skill(least) > skill_now.max(0.0) + CLEARLY)
-            .then_some(better.gpus_per_unit),
-        is_useful: lag.minutes > 0 && skill_now >= CLEARLY,
+        better_gpus_per_unit: (could_be > skill + CLEARLY).then_some(better.gpus_per_unit),
+        is_useful: lag.minutes > 0 && skill >= enough,
     })
 }
 
