@@ -50,6 +50,7 @@ use firm::PoolRoom;
 use guarded::Guards;
 use memory::PoolMemory;
 use observe::Seen;
+use signals::Beside;
 use speculative::{Ahead, Wanted};
 use std::sync::Arc;
 
@@ -152,9 +153,9 @@ impl Place<'_> {
         memory.kept.demand.note(self.now, demand);
         let view = self.view(memory);
         self.learn(&view, memory);
-        let signals =
-            memory.kept.signals.advance(self.now, self.told, &self.settings.signals, demand);
-        let mut guards = Guards::advance(self, &view, signals::oldest(&signals), memory);
+        let signals = self.hear(demand, memory);
+        let metrics_age = signals::oldest(&signals).filter(|_| self.seen.kappa > 1.0);
+        let mut guards = Guards::advance(self, &view, metrics_age, memory);
         let selected = select::select(memory, self.settings, candidates, &guards.verdict);
         let chosen = &candidates[select::chosen(memory, self.settings, candidates)];
         let kept = &mut memory.kept;
@@ -232,6 +233,15 @@ impl Place<'_> {
         kept.jobs.note(view);
         kept.drift.advance(self.now);
         view.arrivals.iter().for_each(|_| kept.drift.arrival());
+    }
+
+    /// What outside signals say, and what is thought of them by now.
+    fn hear(&self, demand: u64, memory: &mut PoolMemory) -> Vec<SignalReport> {
+        let lead = memory.lead.times().quantile(0.95);
+        let (now, kappa) = (self.now, self.seen.kappa);
+        let events = memory.kept.learner.events();
+        let beside = Beside { now, events, demand, kappa, lead };
+        memory.kept.signals.advance(self.told, &self.settings.signals, &beside)
     }
 
     /// What the followed strategy, schedule and signals want. Where waiting costs no more than idling,

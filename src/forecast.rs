@@ -21,6 +21,7 @@ pub mod gaps;
 mod history;
 pub mod labels;
 pub mod leading;
+pub mod pinball;
 pub mod profile;
 pub mod quantile;
 pub mod scenarios;

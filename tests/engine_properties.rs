@@ -391,6 +391,7 @@ fn any_pool() -> impl Strategy<Value = PoolSnapshot> {
                     queued,
                     scheduled,
                     signals,
+                    signal_pasts: Vec::new(),
                 }
             },
         )

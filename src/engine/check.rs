@@ -3,9 +3,10 @@
 
 use super::{Decision, PoolReport, Settings};
 use crate::{
-    guard::ladder::Cause,
+    guard::ladder::{Cause, OLD},
     model::{Action, NodeId, NodeSnapshot, NodeStage, PoolSnapshot, Snapshot},
     time::Timestamp,
+    units::GPU_MILLI,
 };
 use std::collections::BTreeSet;
 use thiserror::Error;
@@ -84,9 +85,19 @@ pub enum Fault {
     /// Nodes are created and removed at once.
     #[error("pool {0}: creates and removes at once")]
     Both(usize),
-    /// Nodes go while the cluster is not seen.
+    /// Nodes go while the cluster is not seen, or for being idle while a signal is not.
     #[error("pool {0}: removes nodes while blind")]
     Blind(usize),
+    /// A signal that does not count asks for something, or one asks for more than it may.
+    #[error("pool {pool}: signal `{name}` asks for {milli} thousandths of GPUs")]
+    Signal {
+        /// Which pool.
+        pool: usize,
+        /// Which signal.
+        name: String,
+        /// What it asks for.
+        milli: u64,
+    },
     /// The report says something else than the actions.
     #[error("pool {0}: report and actions differ")]
     Misreported(usize),
@@ -169,9 +180,12 @@ fn check_pool(
     if nodes > 0 && removed > 0 {
         faults.push(Fault::Both(pool));
     }
-    if removed > 0 && report.guarded.causes.iter().any(Cause::is_blind) {
+    let causes = &report.guarded.causes;
+    let is_frozen = removed > report.scale_down.shed && causes.iter().any(Cause::freezes);
+    if is_frozen || (removed > 0 && causes.iter().any(Cause::is_blind)) {
         faults.push(Fault::Blind(pool));
     }
+    faults.extend(signal_fault(pool, settings, report));
     let counted = left - report.observed.stuck_nodes;
     let says_so = report.create == nodes
         && report.scale_down.nodes.len() as u32 == removed
@@ -179,6 +193,22 @@ fn check_pool(
     if !says_so {
         faults.push(Fault::Misreported(pool));
     }
+}
+
+fn signal_fault(pool: usize, settings: &Settings, report: &PoolReport) -> Option<Fault> {
+    let of = settings.pools[pool].signals.iter().zip(&report.signals);
+    let wrong = of.into_iter().find(|(settings, report)| {
+        let max = settings.max_gpus.map(|max| u64::from(max) * u64::from(GPU_MILLI));
+        let counts = report.is_in_use() && report.age.is_some_and(|age| age <= OLD);
+        report.name != settings.name
+            || (!counts && report.asks_milli > 0)
+            || max.is_some_and(|max| report.asks_milli > max)
+    });
+    wrong.map(|(_, report)| Fault::Signal {
+        pool,
+        name: report.name.clone(),
+        milli: report.asks_milli,
+    })
 }
 
 fn is_idle(told: &PoolSnapshot, node: NodeId) -> bool {

@@ -174,9 +174,6 @@ impl Guards {
     /// Idle nodes that go because the ledger is used up. Nodes that are stuck cost, but nobody counts on
     /// them: they do not let others go.
     pub(super) fn shed(&self, place: &Place<'_>, memory: &PoolMemory, idle: u32) -> u32 {
-        if !self.verdict.may_remove() {
-            return 0;
-        }
         let floor = self.floor().max(place.settings.pool.min_nodes);
         let stuck = place.seen.observed.stuck_nodes;
         let idle = idle.min(self.standing.alive.saturating_sub(stuck).saturating_sub(floor));

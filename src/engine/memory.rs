@@ -82,7 +82,7 @@ pub(super) struct Kept {
     pub(super) mix: KappaMix,
     pub(super) demand: DemandClock,
     pub(super) last_create: Option<Timestamp>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Signals::is_empty")]
     pub(super) signals: Signals,
 }
 

@@ -47,11 +47,11 @@ pub(super) fn choose(
     guards: &mut Guards,
     memory: &PoolMemory,
 ) -> ScaleDown {
-    if create > 0 || !guards.verdict.may_remove() {
+    if create > 0 || !guards.verdict.may_shed() {
         return ScaleDown { idle_timeout: want.idle_timeout, ..ScaleDown::default() };
     }
-    let (ripe, held): (Vec<&IdleNode>, Vec<&IdleNode>) =
-        idle.iter().partition(|node| node.expiry(want) <= place.now);
+    let may_go = |node: &IdleNode| guards.verdict.may_remove() && node.expiry(want) <= place.now;
+    let (ripe, held): (Vec<&IdleNode>, Vec<&IdleNode>) = idle.iter().partition(|node| may_go(node));
     let paced = guards.pace_down(place, (remove, ripe.len() as u32), memory);
     let shed = guards.shed(place, memory, idle.len() as u32).saturating_sub(paced);
     let nodes = ripe.into_iter().chain(held).take((paced + shed) as usize);

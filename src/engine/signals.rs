@@ -6,14 +6,21 @@
 
 use super::settings::{MOST_SIGNALS, SignalSettings};
 use crate::{
-    forecast::leading::{Form, MINUTE, SPAN, Study, Track},
+    forecast::{
+        events::Events,
+        leading::{Case, Form, MINUTE, SPAN, Study, Track, standing, study, worth::Word},
+    },
     guard::ladder::{OLD, STALE},
     model::{PoolSnapshot, Reading},
     time::{Millis, Timestamp},
-    units::{GPU_MILLI, is_mass},
+    units::is_mass,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// A verdict is taken anew so often, and hourly while it rests on less than a day.
+const DAY: Millis = Millis::from_hours(24);
+const HOUR: Millis = Millis::from_hours(1);
 
 /// What is thought of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +90,21 @@ struct Heard {
     last: Option<(Timestamp, f64)>,
     track: Track,
     study: Option<Study>,
+    study_at: Timestamp,
+}
+
+/// What signals are seen beside.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside<'a> {
+    pub(super) now: Timestamp,
+    /// What came and went.
+    pub(super) events: Option<&'a Events>,
+    /// Thousandths of GPUs that run and wait.
+    pub(super) demand: u64,
+    /// Cost of a waiting GPU-hour over the price of a GPU-hour.
+    pub(super) kappa: f64,
+    /// What a node takes, with little left to chance.
+    pub(super) lead: Millis,
 }
 
 impl Heard {
@@ -95,7 +117,9 @@ impl Heard {
 
     fn new(settings: &SignalSettings) -> Self {
         let SignalSettings { name, source, gpus_per_unit, .. } = settings.clone();
-        Self { name, source, gpus_per_unit, last: None, track: Track::default(), study: None }
+        let track = Track::default();
+        let study_at = Timestamp::ZERO;
+        Self { name, source, gpus_per_unit, last: None, track, study: None, study_at }
     }
 
     /// Goes on under these settings, as far as what was learned still holds.
@@ -104,8 +128,10 @@ impl Heard {
             return Self::new(settings);
         }
         let SignalSettings { gpus_per_unit, .. } = *settings;
-        let is_same = self.gpus_per_unit.total_cmp(&gpus_per_unit).is_eq();
-        Self { gpus_per_unit, study: self.study.filter(|_| is_same), ..self }
+        if self.gpus_per_unit.total_cmp(&gpus_per_unit).is_eq() {
+            return self;
+        }
+        Self { gpus_per_unit, study: None, study_at: Timestamp::ZERO, ..self }
     }
 
     fn is_of(&self, settings: &SignalSettings) -> bool {
@@ -139,21 +165,53 @@ impl Heard {
         }
     }
 
-    /// Thousandths of GPUs beyond `demand` that it asks for. On trial it is taken at its smaller word.
-    fn asks(&self, now: Timestamp, settings: &SignalSettings, demand: u64) -> u64 {
-        let state = self.state(now);
+    /// Studies it if that is due; true if it was.
+    fn learn(&mut self, settings: &SignalSettings, beside: &Beside<'_>) -> bool {
+        let Some(events) = beside.events.filter(|_| beside.now >= self.study_at) else {
+            return false;
+        };
+        if beside.kappa <= 1.0 || self.track.is_empty() {
+            return false;
+        }
+        let study = study(&Case {
+            // More may still be told of this very instant.
+            now: beside.now - Millis(1),
+            track: &self.track,
+            events,
+            word: word(settings),
+            lead: beside.lead,
+            told_lead: settings.lead,
+            level: 1.0 - 1.0 / beside.kappa,
+            was_useful: self.study.is_some_and(|study| study.is_useful),
+        });
+        self.study = study.or(self.study);
+        let rests_on = self.study.map_or(0.0, |study| study.hours);
+        self.study_at = beside.now + if rests_on < DAY.as_hours() { HOUR } else { DAY };
+        true
+    }
+
+    /// Thousandths of GPUs beyond what runs and waits that it asks for. On trial it is taken at its smaller word.
+    fn asks(&self, settings: &SignalSettings, beside: &Beside<'_>) -> u64 {
+        let state = self.state(beside.now);
         let in_use = !matches!(state, SignalState::Unread | SignalState::Useless);
         let Some((at, units)) = self.last.filter(|_| in_use) else { return 0 };
-        if now - at > OLD {
+        if beside.now - at > OLD {
             return 0;
         }
-        let milli = (units * self.gpus_per_unit * f64::from(GPU_MILLI)).round() as u64;
-        let milli = match self.study.map_or(Form::Level, |study| study.form) {
-            Form::Additional => milli,
-            Form::Level => milli.saturating_sub(demand),
+        let wait =
+            standing(beside.lead, settings.lead.or(self.study.and_then(|study| study.lead())));
+        let stood = match wait {
+            Millis::ZERO => units,
+            wait => self.track.lowest_since(beside.now - wait).map_or(units, |low| low.min(units)),
         };
-        settings.max_gpus.map_or(milli, |max| milli.min(u64::from(max) * u64::from(GPU_MILLI)))
+        let form = self.study.map_or(Form::Level, |study| study.form);
+        let demand = i64::try_from(beside.demand).unwrap_or(i64::MAX);
+        word(settings).rise(form, stood, demand).round() as u64
     }
+}
+
+fn word(settings: &SignalSettings) -> Word {
+    Word { gpus_per_unit: settings.gpus_per_unit, max_gpus: settings.max_gpus }
 }
 
 impl Signals {
@@ -174,7 +232,7 @@ impl Signals {
         let every = every.max(Millis(1));
         let end = from + every * values.len() as i64;
         let mut minute = from.max(end - SPAN).ceil_to(MINUTE);
-        heard.track = Track::default();
+        (heard.track, heard.study_at) = (Track::default(), Timestamp::ZERO);
         while minute < end {
             let value = values.get(((minute - from).0 / every.0) as usize).copied().flatten();
             heard.track.note(minute, |_| value.filter(|&units| is_mass(units)));
@@ -182,26 +240,32 @@ impl Signals {
         }
     }
 
-    /// Takes in the readings of a look and says what comes of them.
+    /// There is nothing to keep.
+    pub(super) fn is_empty(&self) -> bool {
+        self.heard.is_empty()
+    }
+
+    /// Takes in the readings of a look and says what comes of them. At most one signal is studied at a look.
     pub(super) fn advance(
         &mut self,
-        now: Timestamp,
         told: &PoolSnapshot,
         settings: &[SignalSettings],
-        demand: u64,
+        beside: &Beside<'_>,
     ) -> Vec<SignalReport> {
         self.follow(settings);
         for past in &told.signal_pasts {
             self.recall(&past.name, past.from, past.every, &past.values);
         }
+        let mut has_studied = false;
         let reports = self.heard.iter_mut().zip(settings).map(|(heard, settings)| {
-            heard.hear(now, &told.signals);
+            heard.hear(beside.now, &told.signals);
+            has_studied = has_studied || heard.learn(settings, beside);
             SignalReport {
                 name: heard.name.clone(),
                 value: heard.last.map(|(_, units)| units),
-                age: heard.last.map(|(at, _)| now - at),
-                state: heard.state(now),
-                asks_milli: heard.asks(now, settings, demand),
+                age: heard.last.map(|(at, _)| beside.now - at),
+                state: heard.state(beside.now),
+                asks_milli: heard.asks(settings, beside),
                 study: heard.study,
             }
         });
@@ -230,9 +294,13 @@ pub(super) fn oldest(reports: &[SignalReport]) -> Option<Millis> {
     reports.iter().filter(|report| report.is_in_use()).filter_map(|report| report.age).max()
 }
 
-/// When the first of the signals in use becomes too old to be followed further.
-pub(super) fn next_edge(now: Timestamp, reports: &[SignalReport]) -> Timestamp {
+/// When to look at signals again: at the next minute, which is noted, or when one becomes too old.
+pub(super) fn next_look(now: Timestamp, reports: &[SignalReport]) -> Timestamp {
+    if reports.is_empty() {
+        return Timestamp::NEVER;
+    }
     let ages = reports.iter().filter(|report| report.is_in_use()).filter_map(|report| report.age);
     let edges = ages.flat_map(|age| [STALE, OLD].map(|limit| now - age + limit + Millis(1)));
-    edges.filter(|&at| at > now).min().unwrap_or(Timestamp::NEVER)
+    let next = edges.filter(|&at| at > now).min().unwrap_or(Timestamp::NEVER);
+    next.min((now + Millis(1)).ceil_to(MINUTE))
 }

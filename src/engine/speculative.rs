@@ -79,7 +79,7 @@ impl Ahead<'_> {
         let due = self.scheduled.iter().map(|occurrence| occurrence.start - self.lead);
         let ends = self.scheduled.iter().map(|occurrence| occurrence.start + occurrence.duration);
         let next = due.chain(ends).filter(|&at| at > now).min();
-        next.unwrap_or(Timestamp::NEVER).min(signals::next_edge(now, self.signals))
+        next.unwrap_or(Timestamp::NEVER).min(signals::next_look(now, self.signals))
     }
 }
 
@@ -142,7 +142,9 @@ mod tests {
         assert_eq!(wanted(strategy, 20.0).spare_nodes, 3);
         assert_eq!(wanted(Want::nothing(LEAD), 20.0).spare_nodes, 2);
         assert_eq!(wanted(Want::nothing(LEAD), 1.0).spare_nodes, 0);
-        // Read at 40 s; after two minutes nothing new is asked for.
-        assert_eq!(wanted(strategy, 20.0).wake_at, Timestamp(160_001));
+        // Every minute is noted; read at 40 s, after two minutes nothing new is asked for.
+        assert_eq!(wanted(strategy, 20.0).wake_at, secs(120));
+        let wake = |now| self::wanted(now, (&[], &signals), strategy, 20.0).want.wake_at;
+        assert_eq!(wake(30), secs(60));
     }
 }

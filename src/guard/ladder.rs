@@ -2,7 +2,9 @@
 //!
 //! Old news freezes: nothing new on speculation, nothing removed. Older news, a short history or a
 //! forecast that is worse than none leave the forecasts out; errors of the cluster's interface leave only
-//! what the shadow would do. Whoever is blind removes nothing.
+//! what the shadow would do. Whoever is blind, that is does not know what runs, removes nothing; whoever lacks
+//! metrics alone still sees what is idle, so the ledger may let nodes go, and beyond ten minutes without metrics
+//! the pool is run without them.
 
 use crate::time::Millis;
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,7 @@ pub const HISTORY: Millis = Millis::from_hours(72);
 pub struct Inputs {
     /// Age of what is known of pods and nodes.
     pub pods_age: Millis,
-    /// Age of the metrics, if the pool's strategy uses any.
+    /// Age of the oldest of the pool's outside signals, if any is in use.
     pub metrics_age: Option<Millis>,
     /// How far back demand is known.
     pub history: Millis,
@@ -66,7 +68,7 @@ impl fmt::Display for Rung {
 pub enum Cause {
     /// Pods and nodes were last seen so long ago.
     StalePods(Millis),
-    /// The metrics are so old.
+    /// An outside signal in use is so old.
     StaleMetrics(Millis),
     /// Demand is known for so long only. A strategy that does not learn from it may go on.
     ShortHistory(Millis),
@@ -91,8 +93,13 @@ impl Cause {
     }
 
     /// Nothing may be removed, because what runs now is not known.
-    pub fn is_blind(&self) -> bool {
-        matches!(self, Self::StalePods(_) | Self::StaleMetrics(_) | Self::ApiErrors)
+    pub const fn is_blind(&self) -> bool {
+        matches!(self, Self::StalePods(_) | Self::ApiErrors)
+    }
+
+    /// Nothing new on speculation, and no node goes for being idle.
+    pub fn freezes(&self) -> bool {
+        self.is_blind() || matches!(self, Self::StaleMetrics(age) if *age <= OLD)
     }
 }
 
@@ -103,7 +110,7 @@ impl fmt::Display for Cause {
             Self::StalePods(age) => {
                 write!(f, "Pods and nodes were last seen {} s ago.", secs(age))
             }
-            Self::StaleMetrics(age) => write!(f, "The metrics are {} s old.", secs(age)),
+            Self::StaleMetrics(age) => write!(f, "An outside signal is {} s old.", secs(age)),
             Self::ShortHistory(history) => write!(
                 f,
                 "Demand is known for {:.1} h; forecasts need {:.0} h.",
@@ -136,12 +143,21 @@ pub struct Verdict {
 impl Verdict {
     /// Whether new nodes may be requested on speculation (by a strategy that the rung allows).
     pub fn may_speculate(&self) -> bool {
-        self.rung < Rung::ShadowReactive && !self.is_blind()
+        self.rung < Rung::ShadowReactive && !self.is_frozen()
     }
 
-    /// Whether nodes may be removed.
+    /// Whether idle nodes may be removed.
     pub fn may_remove(&self) -> bool {
+        !self.is_frozen()
+    }
+
+    /// Whether idle nodes may be removed because the ledger is used up.
+    pub fn may_shed(&self) -> bool {
         !self.is_blind()
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.causes.iter().any(Cause::freezes)
     }
 
     fn is_blind(&self) -> bool {
@@ -245,13 +261,26 @@ mod tests {
         let old = Millis::from_secs(700);
         for inputs in [
             Inputs { pods_age: old, ..good() },
-            Inputs { metrics_age: Some(old), ..good() },
-            Inputs { metrics_age: Some(Millis::from_secs(121)), ..good() },
+            Inputs { pods_age: Millis::from_secs(121), ..good() },
             Inputs { api_errors: true, ..good() },
+            Inputs { pods_age: old, metrics_age: Some(old), ..good() },
         ] {
             let verdict = verdict(&inputs);
             assert!(!verdict.may_remove() && !verdict.may_speculate(), "{inputs:?}");
+            assert!(!verdict.may_shed(), "{inputs:?}");
         }
+    }
+
+    #[test]
+    fn whoever_lacks_metrics_alone_waits_ten_minutes_and_does_without() {
+        let with = |secs| verdict(&Inputs { metrics_age: Some(Millis::from_secs(secs)), ..good() });
+        let may = |verdict: &Verdict| {
+            (verdict.rung, verdict.may_speculate(), verdict.may_remove(), verdict.may_shed())
+        };
+        assert_eq!(may(&with(120)), (Normal, true, true, true));
+        assert_eq!(may(&with(121)), (Freeze, false, false, true));
+        assert_eq!(may(&with(600)), (Freeze, false, false, true));
+        assert_eq!(may(&with(601)), (NonForecast, true, true, true));
     }
 
     #[test]
