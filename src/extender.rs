@@ -32,6 +32,7 @@ pub use ask::Ask;
 pub use boots::Boots;
 pub use explain::{Explanation, Finding, explain};
 pub use filter::{Filtered, filter};
+pub use names::Asked;
 pub use nudge::{Answered, Nudge, Nudger, Stranded};
 pub use policy::Policy;
 pub use preempt::preempt;

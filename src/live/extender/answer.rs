@@ -2,7 +2,7 @@
 
 use super::{
     facts::seen,
-    wire::{self, Args, HasUid, PreemptionArgs, Victims},
+    wire::{self, HasUid, PreemptionArgs, Victims},
 };
 use crate::{
     extender::{Ask, ExtenderSnapshot, Filtered, explain, filter, preempt, prioritize},
@@ -11,7 +11,7 @@ use crate::{
 };
 use rayon::prelude::*;
 use serde_json::{json, value::RawValue};
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 /// Why a request cannot be answered.
 #[derive(Debug, thiserror::Error)]
@@ -73,13 +73,14 @@ pub fn filter_body(
     now: Timestamp,
     note: impl FnOnce(String, Ask, &Filtered<'_>),
 ) -> Result<Vec<u8>, Unreadable> {
-    let args: Args<'_> = wire::read(body)?;
+    let args = wire::args(body)?;
     let pod: Pod = wire::facts(args.pod.ok_or(Unreadable::NoPod)?)?;
     let ask = ask_of(&pod, snapshot);
     if let Some(names) = &args.names {
-        let filtered = filter(snapshot, &ask, names.0.iter().map(Cow::as_ref), now);
-        let is_whole = filtered.passed.len() == names.0.len();
-        let as_sent = if is_whole { wire::as_sent(body, names) } else { None };
+        let names = names.asked();
+        let filtered = filter(snapshot, &ask, names.iter().copied(), now);
+        let is_whole = filtered.passed.len() == names.len();
+        let as_sent = if is_whole { wire::as_sent(body, &names) } else { None };
         let json = wire::filter_names(&filtered, as_sent);
         note(pod.meta.uid, ask, &filtered);
         return Ok(json);
@@ -100,10 +101,10 @@ pub fn prioritize_body(
     snapshot: &ExtenderSnapshot,
     now: Timestamp,
 ) -> Result<Vec<u8>, Unreadable> {
-    let args: Args<'_> = wire::read(body)?;
+    let args = wire::args(body)?;
     let ask = ask(args.pod, snapshot)?;
     if let Some(names) = &args.names {
-        let scores = prioritize(snapshot, &ask, names.0.iter().map(Cow::as_ref), now);
+        let scores = prioritize(snapshot, &ask, names.asked().iter().copied(), now);
         return Ok(wire::priorities(&scores));
     }
     let items = args.nodes.ok_or(Unreadable::NoNodes)?.items.unwrap_or_default();

@@ -5,7 +5,7 @@
 //! nodes. Source: kube-scheduler `extender/v1/types.go`.
 
 use crate::{
-    extender::{Filtered, Rejection},
+    extender::{Asked, Filtered, Rejection},
     live::objects::{CapiKeys, Facts},
 };
 use kube::core::{Object, ObjectMeta};
@@ -38,9 +38,24 @@ pub struct NodeList<'a> {
     pub items: Option<Vec<&'a RawValue>>,
 }
 
-/// Names, borrowed from the request where nothing in them is escaped (which is always).
-#[derive(Debug, Default)]
-pub struct Names<'a>(pub Vec<Cow<'a, str>>);
+/// Names.
+#[derive(Debug)]
+pub enum Names<'a> {
+    /// As they stand in the request.
+    Plain(Vec<Asked<'a>>),
+    /// In a request that is not written as Go writes it, or with something escaped in them.
+    Other(Vec<Cow<'a, str>>),
+}
+
+impl Names<'_> {
+    /// They, in their order.
+    pub fn asked(&self) -> Cow<'_, [Asked<'_>]> {
+        match self {
+            Self::Plain(names) => Cow::Borrowed(names),
+            Self::Other(names) => names.iter().map(|name| Asked::from(&**name)).collect(),
+        }
+    }
+}
 
 struct NamesVisitor;
 
@@ -56,7 +71,7 @@ impl<'de> Visitor<'de> for NamesVisitor {
         while let Some(Name(name)) = seq.next_element()? {
             names.push(name);
         }
-        Ok(Names(names))
+        Ok(Names::Other(names))
     }
 }
 
@@ -209,15 +224,58 @@ where
     Ok(T::facts(Object { types: None, metadata, spec, status }, &CapiKeys::default()))
 }
 
-/// The names as they were sent: what is between the brackets of the list.
-pub fn as_sent<'b>(body: &'b [u8], names: &Names<'_>) -> Option<&'b [u8]> {
-    let start = |name: &Cow<'_, str>| match name {
-        Cow::Borrowed(name) => name.as_ptr().addr().checked_sub(body.as_ptr().addr()),
-        Cow::Owned(_) => None,
-    };
-    let (first, last) = (names.0.first()?, names.0.last()?);
+/// `ExtenderArgs`. 5,000 names are most of a request, so requests as Go writes them, which is all, are read by a
+/// reader that knows what comes.
+///
+/// # Errors
+/// If it is not what it should be.
+pub fn args(body: &[u8]) -> Result<Args<'_>, serde_json::Error> {
+    match str::from_utf8(body).ok().and_then(as_go_writes) {
+        Some(args) => Ok(args),
+        None => read(body),
+    }
+}
+
+/// A request with names, without spaces, and its keys in this order; `None`: another, or one with mistakes.
+fn as_go_writes(text: &str) -> Option<Args<'_>> {
+    let text = text.strip_prefix("{\"Pod\":")?;
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    let pod = values.next()?.ok().filter(|pod| pod.get() != "null")?;
+    let rest = text.get(values.byte_offset()..)?;
+    let rest = rest.strip_prefix(",\"Nodes\":null,\"NodeNames\":[")?;
+    let (names, rest) = plain_names(rest)?;
+    let is_end = rest.trim_end_matches([' ', '\n', '\r', '\t']) == "}";
+    is_end.then_some(Args { pod: Some(pod), nodes: None, names: Some(Names::Plain(names)) })
+}
+
+/// Names up to the end of their list, and what comes after it.
+fn plain_names(list: &str) -> Option<(Vec<Asked<'_>>, &str)> {
+    let mut names = Vec::new();
+    if let Some(rest) = list.strip_prefix(']') {
+        return Some((names, rest));
+    }
+    let mut rest = list.strip_prefix('"')?;
+    loop {
+        let asked = Asked::quoted(rest)?;
+        if names.is_empty() {
+            names.reserve(list.len() / (asked.name.len() + 3) + 8);
+        }
+        names.push(asked);
+        rest = rest.get(asked.name.len() + 1..)?;
+        match rest.strip_prefix(",\"") {
+            Some(next) => rest = next,
+            None => return Some((names, rest.strip_prefix(']')?)),
+        }
+    }
+}
+
+/// The names as they were sent: what is between the brackets of the list. `None`: they are not in the body, something
+/// was escaped.
+pub fn as_sent<'b>(body: &'b [u8], names: &[Asked<'_>]) -> Option<&'b [u8]> {
+    let start = |asked: &Asked<'_>| asked.name.as_ptr().addr().checked_sub(body.as_ptr().addr());
+    let (first, last) = (names.first()?, names.last()?);
     // With the quotes around them.
-    body.get(start(first)?.checked_sub(1)?..=start(last)? + last.len())
+    body.get(start(first)?.checked_sub(1)?..=start(last)?.checked_add(last.name.len())?)
 }
 
 /// `ExtenderFilterResult` with names. `as_sent`: see [`as_sent`], if all names asked about pass, each once.
