@@ -40,4 +40,4 @@ pub use prioritize::{MAX_SCORE, prioritize};
 pub use snapshot::ExtenderSnapshot;
 pub use taken::Taken;
 pub use verdict::{Rejection, Verdict, verdict};
-pub use view::{Held, NodeView, Offer, Seen, trim, view};
+pub use view::{Held, NodeView, Offer, Seen, is_read, trim, view};

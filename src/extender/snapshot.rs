@@ -11,6 +11,7 @@ use crate::{
     packing::{Class, Mix, Part},
     time::Timestamp,
 };
+use rayon::prelude::*;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything the extender knows at one instant.
@@ -73,11 +74,22 @@ impl ExtenderSnapshot {
         }
     }
 
-    /// Takes a node as it is sent, for this copy only: for questions about how things would be. What is known
-    /// of its use stays.
-    pub fn suppose_node(&mut self, seen: &Seen<'_>) {
-        let models = view::models(seen.node);
-        self.learn_models(&models);
+    /// Takes nodes as they are sent, for this copy only: for questions about how things would be. What is known
+    /// of their use stays.
+    pub fn suppose_nodes(&mut self, all: &[Seen<'_>]) {
+        for seen in all {
+            self.learn_models(&view::models(seen.node));
+        }
+        let views: Vec<NodeView> = all.par_iter().map(|seen| self.supposed(seen)).collect();
+        for view in views {
+            let at = self.put(view);
+            // They are asked about once.
+            self.kinds.put(at, None);
+            self.standings.put(at, None);
+        }
+    }
+
+    fn supposed(&self, seen: &Seen<'_>) -> NodeView {
         let mut view = view(seen, &self.policy, |names| self.bits(names));
         if let Some((_, known)) = self.find(&view.name) {
             view.room.clone_from(&known.room);
@@ -91,10 +103,7 @@ impl ExtenderSnapshot {
         } else {
             view.score(&self.mix);
         }
-        let at = self.put(view);
-        // It is asked about once.
-        self.kinds.put(at, None);
-        self.standings.put(at, None);
+        view
     }
 
     /// The number of the node from now on.
