@@ -7,7 +7,7 @@ use prewarm::{
     extender::{ExtenderSnapshot, Filtered, Policy, Taken},
     live::extender::{
         Meters,
-        answer::{filter_body, prioritize_body},
+        answer::{filter_body, filter_told, prioritize_body},
         seen,
     },
     model::object::{Effect, Meta, Node, Pod, Resources, Taint},
@@ -70,26 +70,45 @@ fn snapshot() -> ExtenderSnapshot {
     snapshot
 }
 
-fn body(names: usize) -> Vec<u8> {
-    let names: Vec<String> = (0..names).map(|nth| name(nth * (NODES / names))).collect();
+/// A request as Go writes it.
+fn body(nodes: &str) -> Vec<u8> {
     let amounts = json!({"cpu": "8", "memory": "32Gi", "nvidia.com/gpu": "1"});
-    let body = json!({
-        "Pod": {
-            "metadata": {"name": "p", "namespace": "ml", "uid": "2d48dd7b-4801-4bcc-8b3c-f7733b846e45"},
-            "spec": {"containers": [{"name": "c", "image": "x", "resources": {"requests": amounts, "limits": amounts}}]},
-            "status": {"phase": "Pending"},
-        },
-        "Nodes": null,
-        "NodeNames": names,
+    let pod = json!({
+        "metadata": {"name": "p", "namespace": "ml", "uid": "2d48dd7b-4801-4bcc-8b3c-f7733b846e45"},
+        "spec": {"containers": [{"name": "c", "image": "x", "resources": {"requests": amounts, "limits": amounts}}]},
+        "status": {"phase": "Pending"},
     });
-    serde_json::to_vec(&body).expect("JSON of a value")
+    format!("{{\"Pod\":{pod},{nodes}}}").into_bytes()
+}
+
+/// Names in no order: kube-scheduler's goroutines shuffle them.
+fn by_name(names: usize) -> Vec<u8> {
+    let names: Vec<String> =
+        (0..names).map(|nth| name(nth * 1_009 % names * (NODES / names))).collect();
+    body(&format!("\"Nodes\":null,\"NodeNames\":{}", json!(names)))
+}
+
+/// Nodes of 14 KB each, most of it images.
+fn in_full(count: usize) -> Vec<u8> {
+    let amounts = json!({"cpu": "96", "memory": "1Ti", "nvidia.com/gpu": "8"});
+    let status = json!({
+        "capacity": amounts, "allocatable": amounts,
+        "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}],
+        "images": vec![json!({"names": ["x".repeat(200)], "sizeBytes": 123_456_789}); 60],
+    });
+    let node = |nth| {
+        format!("{{\"metadata\":{{\"name\":\"{}\"}},\"spec\":{{}},\"status\":{status}}}", name(nth))
+    };
+    let nodes: Vec<String> = (0..count).map(node).collect();
+    let nodes = nodes.join(",");
+    body(&format!("\"Nodes\":{{\"metadata\":{{}},\"items\":[{nodes}]}},\"NodeNames\":null"))
 }
 
 fn requests(criterion: &mut Criterion) {
     let (snapshot, meters) = (snapshot(), Meters::default());
     let mut group = criterion.benchmark_group("extender");
     for names in [1, 500, 1_000, 5_000] {
-        let body = body(names);
+        let body = by_name(names);
         group.bench_with_input(BenchmarkId::new("filter", names), &body, |bencher, body| {
             bencher.iter(|| {
                 let note = |_, _, filtered: &Filtered<'_>| meters.note_filtered(filtered);
@@ -100,6 +119,12 @@ fn requests(criterion: &mut Criterion) {
             bencher.iter(|| prioritize_body(black_box(body), &snapshot, NOW).expect("an answer"));
         });
     }
+    let body = in_full(NODES);
+    group.sample_size(10);
+    group.bench_function("filter in full", |bencher| {
+        let note = |_, _, _: &Filtered<'_>| {};
+        bencher.iter(|| filter_told(black_box(&body), &snapshot, NOW, note).expect("an answer"));
+    });
     group.bench_function("publish", |bencher| bencher.iter(|| black_box(snapshot.clone())));
     group.finish();
 }

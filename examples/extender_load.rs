@@ -1,7 +1,8 @@
 //! How fast the extender answers over loopback: a server of its own with 5,000 GPU nodes known and 100 changes of
 //! pods a second, and a client that asks as kube-scheduler does.
 //!
-//! `cargo run --release --example extender_load -- [NODES]`
+//! `cargo run --release --example extender_load -- [NODES [PROGRAM]]`. `PROGRAM`: this one, built from another version; then
+//! that is the server, so that two versions can be compared with one client.
 //!
 //! The server is another process, so that its memory and its time on the processor are its own. Its times come
 //! from its own histogram (last byte of a request to the answer), interpolated; the client's are round trips.
@@ -33,6 +34,7 @@ use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
     thread,
@@ -49,7 +51,11 @@ fn main() {
     let mut args = env::args().skip(1);
     match args.next().as_deref() {
         Some("serve") => serve(args.next().and_then(|text| text.parse().ok()).expect("nodes")),
-        first => measure(first.and_then(|text| text.parse().ok()).unwrap_or(5_000)),
+        first => {
+            let nodes = first.and_then(|text| text.parse().ok()).unwrap_or(5_000);
+            let program = args.next().map(PathBuf::from);
+            measure(nodes, &program.unwrap_or_else(|| env::current_exe().expect("this program")));
+        }
     }
 }
 
@@ -182,8 +188,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(nodes: usize) -> Self {
-        let program = env::current_exe().expect("this program");
+    fn start(nodes: usize, program: &Path) -> Self {
         let mut child = Command::new(program)
             .args(["serve", &nodes.to_string()])
             .stdin(Stdio::piped())
@@ -258,14 +263,21 @@ fn pod_json() -> Value {
     })
 }
 
+/// A request as Go writes it.
+fn args(nodes: &str) -> String {
+    format!("{{\"Pod\":{},{nodes}}}", pod_json())
+}
+
+/// Names in no order: kube-scheduler's goroutines shuffle them.
 fn by_name(count: usize, nodes: usize) -> String {
-    let names: Vec<String> = (0..count).map(|nth| name(nth * (nodes / count))).collect();
-    json!({"Pod": pod_json(), "Nodes": null, "NodeNames": names}).to_string()
+    let names: Vec<String> =
+        (0..count).map(|nth| name(nth * 1_009 % count * (nodes / count))).collect();
+    args(&format!("\"Nodes\":null,\"NodeNames\":{}", json!(names)))
 }
 
 /// Nodes of 14 KB each, most of it images and managed fields.
 fn in_full(count: usize) -> String {
-    let amounts = json!({"cpu": "96", "memory": "1152Gi", "nvidia.com/gpu": "8"});
+    let amounts = json!({"cpu": "96", "memory": "1152Gi", "nvidia.com/gpu": "8", "pods": "110"});
     let labels: serde_json::Map<String, Value> =
         (0..45).map(|nth| (format!("nvidia.com/label-{nth}"), json!("some value"))).collect();
     let images: Vec<Value> = (0..50)
@@ -275,18 +287,35 @@ fn in_full(count: usize) -> String {
             json!({"names": [format!("{image}@{digest}"), format!("{image}:v1.2.3")], "sizeBytes": 123_456_789})
         })
         .collect();
-    let node = |nth: usize| {
-        json!({
-            "metadata": {"name": name(nth), "labels": labels, "uid": "2d48dd7b-4801-4bcc-8b3c-f7733b846e45"},
-            "spec": {"taints": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}]},
-            "status": {"capacity": amounts, "allocatable": amounts, "images": images,
-                "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}],
-                "nodeInfo": {"bootID": "x", "kernelVersion": "6.8.0", "osImage": "Ubuntu 24.04"}},
+    let managed: Vec<Value> = ["kubelet", "gpu-feature-discovery", "gpu-operator"]
+        .map(|manager| {
+            let key = |kind: &str| (format!("k:{{\"type\":\"{kind}\"}}"), json!({"f:lastHeartbeatTime": {}, "f:status": {}}));
+            let conditions: serde_json::Map<String, Value> =
+                ["DiskPressure", "MemoryPressure", "PIDPressure", "Ready"].map(key).into();
+            json!({"manager": manager, "operation": "Update", "apiVersion": "v1", "time": "2026-01-01T00:00:00Z",
+                "fieldsType": "FieldsV1", "fieldsV1": {"f:status": {"f:conditions": conditions, "f:images": {}}}})
         })
+        .into();
+    let conditions = ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"].map(|kind| {
+        let status = if kind == "Ready" { "True" } else { "False" };
+        json!({"type": kind, "status": status, "lastHeartbeatTime": "2026-01-01T00:00:00Z",
+            "lastTransitionTime": "2026-01-01T00:00:00Z", "reason": "KubeletHasIt", "message": "as the kubelet says"})
+    });
+    let spec = json!({"taints": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}]});
+    let status = json!({"capacity": amounts, "allocatable": amounts, "conditions": conditions,
+        "nodeInfo": {"bootID": "x", "kernelVersion": "6.8.0", "osImage": "Ubuntu 24.04"}, "images": images});
+    // Go writes the name first.
+    let node = |nth: usize| {
+        format!(
+            "{{\"metadata\":{{\"name\":\"{}\",\"uid\":\"2d48dd7b-4801-4bcc-8b3c-f7733b846e45\",\"labels\":{},\"managedFields\":{}}},\"spec\":{spec},\"status\":{status}}}",
+            name(nth),
+            json!(labels),
+            json!(managed)
+        )
     };
-    let nodes: Vec<Value> = (0..count).map(node).collect();
-    json!({"Pod": pod_json(), "Nodes": {"metadata": {}, "items": nodes}, "NodeNames": null})
-        .to_string()
+    let nodes: Vec<String> = (0..count).map(node).collect();
+    let nodes = nodes.join(",");
+    args(&format!("\"Nodes\":{{\"metadata\":{{}},\"items\":[{nodes}]}},\"NodeNames\":null"))
 }
 
 struct Client {
@@ -413,8 +442,8 @@ fn together(server: &Server, body: &str) {
     );
 }
 
-fn measure(nodes: usize) {
-    let mut server = Server::start(nodes);
+fn measure(nodes: usize, program: &Path) {
+    let mut server = Server::start(nodes, program);
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!(
         "{nodes} nodes known, {CHANGES_A_SECOND} changes of pods a second; load before: {}",

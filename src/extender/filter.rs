@@ -1,6 +1,8 @@
 //! Which of the nodes asked about may take the pod.
 
-use super::{Ask, ExtenderSnapshot, Rejection, Verdict, reason, verdict, verdict::rejection};
+use super::{
+    Ask, Asked, ExtenderSnapshot, Rejection, Verdict, reason, verdict, verdict::rejection,
+};
 use crate::time::Timestamp;
 
 /// The answer to a filter request. Every name stands in it once.
@@ -18,7 +20,7 @@ pub struct Filtered<'a> {
 pub fn filter<'a>(
     snapshot: &ExtenderSnapshot,
     ask: &Ask,
-    names: impl IntoIterator<Item = &'a str>,
+    names: impl IntoIterator<Item = impl Into<Asked<'a>>>,
     now: Timestamp,
 ) -> Filtered<'a> {
     let names = names.into_iter();
@@ -28,14 +30,16 @@ pub fn filter<'a>(
     let kinds = snapshot.kinds();
     let mut verdicts: Vec<Option<Verdict>> = vec![None; kinds.count()];
     let mut strangers: Vec<&str> = Vec::new();
-    for name in names {
-        let verdict = if let Some((at, node)) = snapshot.find(name) {
+    for asked in names {
+        let asked = asked.into();
+        let name = asked.name;
+        let verdict = if let Some(at) = snapshot.number(asked) {
             let (word, bit) = (&mut seen[at as usize / 64], 1 << (at % 64));
             if *word & bit != 0 {
                 continue;
             }
             *word |= bit;
-            let own = || verdict(ask, node, &snapshot.policy, now);
+            let own = || own(snapshot, ask, at, now);
             match kinds.of(at) {
                 Some(kind) => *verdicts[kind].get_or_insert_with(own),
                 None => own(),
@@ -54,6 +58,12 @@ pub fn filter<'a>(
         }
     }
     filtered
+}
+
+/// The verdict about the node of this number.
+fn own(snapshot: &ExtenderSnapshot, ask: &Ask, at: u32, now: Timestamp) -> Verdict {
+    let node = snapshot.view_at(at as usize);
+    node.map_or(Verdict::Pass, |node| verdict(ask, node, &snapshot.policy, now))
 }
 
 /// A node that is not in the snapshot: it may have registered this instant.

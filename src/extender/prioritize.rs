@@ -8,7 +8,7 @@
 //! Sources: Weng et al., USENIX ATC 2023 (fragmentation); KAI scheduler (the fullest domain that holds the
 //! gang); kube-scheduler `extender/v1` (`MaxExtenderPriority` 10, whole numbers only).
 
-use super::{Ask, ExtenderSnapshot, NodeView};
+use super::{Ask, Asked, ExtenderSnapshot, NodeView};
 use crate::{packing::LOSS_STEP, time::Timestamp};
 use std::collections::BTreeMap;
 
@@ -41,46 +41,53 @@ const STRANGER: Rank = Rank {
 pub fn prioritize<'a>(
     snapshot: &ExtenderSnapshot,
     ask: &Ask,
-    names: impl IntoIterator<Item = &'a str>,
+    names: impl IntoIterator<Item = impl Into<Asked<'a>>>,
     now: Timestamp,
 ) -> Vec<(&'a str, u8)> {
     let domains = Domains::new(snapshot, ask);
     let class = snapshot.mix().classes().iter().position(|class| class.part == ask.part);
-    let rank = |node: &NodeView| Rank {
+    let rank = |node: &NodeView, is_fresh: bool| Rank {
         domain: domains.rank(&node.clique),
         is_to_go: node.is_to_go,
         cost: cost(snapshot, ask, node, class),
         is_idle: node.is_idle,
-        is_fresh: node.ready_since.is_none_or(|since| now < since + snapshot.policy.fresh),
+        is_fresh,
         free_milli: node.room.free_milli,
     };
-    let ranked =
-        |name: &'a str| (name, snapshot.find(name).map_or(STRANGER, |(_, node)| rank(node)));
-    let ranked: Vec<(&str, Rank)> = names.into_iter().map(ranked).collect();
-    let ranks = distinct(&ranked);
-    let score = |rank| score(ranks.partition_point(|one| *one < rank), ranks.len());
-    ranked.into_iter().map(|(name, rank)| (name, score(rank))).collect()
+    let kinds = snapshot.standings();
+    let mut ranks = Vec::new();
+    // Places in `ranks` of what is known by kind: not fresh, fresh.
+    let mut known: Vec<[Option<u32>; 2]> = vec![[None; 2]; kinds.count()];
+    let mut place = |asked: Asked<'_>| {
+        let Some(at) = snapshot.number(asked) else { return push(&mut ranks, STRANGER) };
+        let is_fresh = snapshot.is_fresh(at, now);
+        let own = || snapshot.view_at(at as usize).map_or(STRANGER, |node| rank(node, is_fresh));
+        match kinds.of(at).filter(|_| ask.gang.is_none()) {
+            Some(kind) => {
+                *known[kind][usize::from(is_fresh)].get_or_insert_with(|| push(&mut ranks, own()))
+            }
+            None => push(&mut ranks, own()),
+        }
+    };
+    let placed = |asked: Asked<'a>| (asked.name, place(asked));
+    let placed: Vec<(&str, u32)> = names.into_iter().map(Into::into).map(placed).collect();
+    let scores = scores(&ranks);
+    placed.into_iter().map(|(name, place)| (name, scores[place as usize])).collect()
 }
 
-/// More ranks than this are not kept in order one by one.
-const FEW: usize = 64;
+/// The place it gets.
+fn push(ranks: &mut Vec<Rank>, rank: Rank) -> u32 {
+    ranks.push(rank);
+    ranks.len() as u32 - 1
+}
 
-/// All ranks in order, each once. As a rule there are few.
-fn distinct(ranked: &[(&str, Rank)]) -> Vec<Rank> {
-    let mut few: Vec<Rank> = Vec::with_capacity(FEW);
-    for (_, rank) in ranked {
-        match few.binary_search(rank) {
-            Ok(_) => {}
-            Err(at) if few.len() < FEW => few.insert(at, *rank),
-            Err(_) => {
-                let mut all: Vec<Rank> = ranked.iter().map(|&(_, rank)| rank).collect();
-                all.sort_unstable();
-                all.dedup();
-                return all;
-            }
-        }
-    }
-    few
+/// Scores of ranks, in their order.
+fn scores(ranks: &[Rank]) -> Vec<u8> {
+    let mut sorted: Vec<Rank> = ranks.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let nth = |rank: &Rank| sorted.partition_point(|one| one < rank);
+    ranks.iter().map(|rank| score(nth(rank), sorted.len())).collect()
 }
 
 /// The best of `of` ranks gets 10, the others 9 to 0 in even steps.

@@ -1,11 +1,17 @@
 //! Everything the extender knows at one instant. One writer changes it and publishes copies; a copy shares all
 //! nodes with the one before, so that publishing after a change of one pod costs a pointer a node.
 
-use super::{Namespace, NodeView, Policy, Seen, names::Names, traits::Kinds, view};
+use super::{
+    Asked, Namespace, NodeView, Policy, Seen,
+    names::Names,
+    traits::{Kinds, Standing, Traits},
+    view,
+};
 use crate::{
     packing::{Class, Mix, Part},
     time::Timestamp,
 };
+use rayon::prelude::*;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything the extender knows at one instant.
@@ -21,7 +27,10 @@ pub struct ExtenderSnapshot {
     pub generation: u64,
     names: Arc<Names>,
     nodes: Vec<Option<Arc<NodeView>>>,
-    kinds: Kinds,
+    kinds: Kinds<Traits>,
+    standings: Kinds<Standing>,
+    /// Until when a node counts as ready only now, by number.
+    fresh_until: Vec<Timestamp>,
     unused: Vec<u32>,
     namespaces: Arc<BTreeMap<String, Namespace>>,
     mix: Arc<Mix>,
@@ -42,6 +51,8 @@ impl ExtenderSnapshot {
             names: Arc::default(),
             nodes: Vec::new(),
             kinds: Kinds::default(),
+            standings: Kinds::default(),
+            fresh_until: Vec::new(),
             unused: Vec::new(),
             namespaces: Arc::default(),
             mix: Arc::default(),
@@ -51,24 +62,34 @@ impl ExtenderSnapshot {
 
     /// A node is new, or it, its pods or what else is seen of it has changed.
     pub fn set_node(&mut self, seen: &Seen<'_>) {
-        let view = self.view(seen);
-        self.put(Arc::new(view));
-    }
-
-    /// Digests a node without keeping it: for questions about nodes that do not exist.
-    pub fn view(&mut self, seen: &Seen<'_>) -> NodeView {
         let models = view::models(seen.node);
         self.learn_models(&models);
         let mut view = view(seen, &self.policy, |names| self.bits(names));
         view.score(&self.mix);
-        view
+        let at = self.put(view);
+        self.classify(at);
+        if self.kinds.is_overgrown() || self.standings.is_overgrown() {
+            (self.kinds, self.standings) = (Kinds::default(), Kinds::default());
+            (0..self.nodes.len()).for_each(|at| self.classify(at));
+        }
     }
 
-    /// Takes a node as it is sent, for this copy only: for questions about how things would be. What is known
-    /// of its use stays.
-    pub fn suppose_node(&mut self, seen: &Seen<'_>) {
-        let models = view::models(seen.node);
-        self.learn_models(&models);
+    /// Takes nodes as they are sent, for this copy only: for questions about how things would be. What is known
+    /// of their use stays.
+    pub fn suppose_nodes(&mut self, all: &[Seen<'_>]) {
+        for seen in all {
+            self.learn_models(&view::models(seen.node));
+        }
+        let views: Vec<NodeView> = all.par_iter().map(|seen| self.supposed(seen)).collect();
+        for view in views {
+            let at = self.put(view);
+            // They are asked about once.
+            self.kinds.put(at, None);
+            self.standings.put(at, None);
+        }
+    }
+
+    fn supposed(&self, seen: &Seen<'_>) -> NodeView {
         let mut view = view(seen, &self.policy, |names| self.bits(names));
         if let Some((_, known)) = self.find(&view.name) {
             view.room.clone_from(&known.room);
@@ -82,44 +103,55 @@ impl ExtenderSnapshot {
         } else {
             view.score(&self.mix);
         }
-        self.put(Arc::new(view));
+        view
     }
 
-    fn put(&mut self, view: Arc<NodeView>) {
-        if let Some(&at) = self.names.get(view.name.as_str()) {
-            self.kinds.put(at as usize, &view);
-            self.nodes[at as usize] = Some(view);
-            self.count_kinds();
-            return;
+    /// The number of the node from now on.
+    fn put(&mut self, view: NodeView) -> usize {
+        let known = self.names.get(view.name.as_str().into());
+        let at = known.or_else(|| self.unused.pop()).unwrap_or(self.nodes.len() as u32);
+        if known.is_none() {
+            Arc::make_mut(&mut self.names).insert(&view.name, at);
         }
-        let at = self.unused.pop().unwrap_or(self.nodes.len() as u32);
-        Arc::make_mut(&mut self.names).insert(Arc::from(view.name.as_str()), at);
-        if at as usize == self.nodes.len() {
+        let at = at as usize;
+        if at == self.nodes.len() {
             self.nodes.push(None);
+            self.fresh_until.push(Timestamp::ZERO);
         }
-        self.kinds.put(at as usize, &view);
-        self.nodes[at as usize] = Some(view);
+        let ready_since = view.ready_since;
+        self.fresh_until[at] =
+            ready_since.map_or(Timestamp(i64::MAX), |since| since + self.policy.fresh);
+        self.nodes[at] = Some(Arc::new(view));
+        at
     }
 
-    fn count_kinds(&mut self) {
-        if self.kinds.is_overgrown() {
-            self.kinds = Kinds::default();
-            for (number, node) in self.nodes.iter().enumerate() {
-                if let Some(node) = node {
-                    self.kinds.put(number, node);
-                }
-            }
-        }
+    fn classify(&mut self, at: usize) {
+        let Some(Some(node)) = self.nodes.get(at) else { return };
+        self.kinds.put(at, node.held.is_none().then(|| Traits::of(node)));
+        self.standings.put(at, Some(Standing::of(node)));
     }
 
     /// Nodes of one kind get one verdict, whatever the time.
-    pub(super) const fn kinds(&self) -> &Kinds {
+    pub(super) const fn kinds(&self) -> &Kinds<Traits> {
         &self.kinds
+    }
+
+    /// Nodes of one kind have one rank for pods without a gang, if both or neither are fresh.
+    pub(super) const fn standings(&self) -> &Kinds<Standing> {
+        &self.standings
+    }
+
+    /// Whether the node of this number counts as ready only now.
+    pub(super) fn is_fresh(&self, number: u32, now: Timestamp) -> bool {
+        self.fresh_until.get(number as usize).is_none_or(|&until| now < until)
     }
 
     /// A node is gone.
     pub fn remove_node(&mut self, name: &str) {
-        if let Some(at) = Arc::make_mut(&mut self.names).remove(name) {
+        // Shared until there is something to change.
+        if self.names.get(name.into()).is_some()
+            && let Some(at) = Arc::make_mut(&mut self.names).remove(name)
+        {
             self.nodes[at as usize] = None;
             self.unused.push(at);
         }
@@ -158,8 +190,14 @@ impl ExtenderSnapshot {
 
     /// What is known of a node, and its number.
     pub fn find(&self, name: &str) -> Option<(u32, &NodeView)> {
-        let &at = self.names.get(name)?;
-        Some((at, self.nodes[at as usize].as_deref()?))
+        let at = self.number(name.into())?;
+        Some((at, self.view_at(at as usize)?))
+    }
+
+    /// The number of a node.
+    #[inline]
+    pub(super) fn number(&self, asked: Asked<'_>) -> Option<u32> {
+        self.names.get(asked)
     }
 
     /// All nodes, in the order of their numbers.

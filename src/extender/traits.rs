@@ -1,16 +1,16 @@
-//! What verdicts about a node rest on, apart from time. Nodes of a pool are alike, so a request needs one verdict a
-//! kind of node and not one a node.
+//! What answers about a node rest on, apart from time. Nodes of a pool are alike, so a request needs one verdict and
+//! one rank a kind of node and not one a node.
 
 use super::NodeView;
-use crate::model::object::Taint;
+use crate::{model::object::Taint, packing::Room};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Beyond so many kinds they are counted anew: most are of nodes that have changed since.
 const KINDS: usize = 4096;
 
-/// See the module.
+/// What verdicts rest on, apart from time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Traits {
+pub(super) struct Traits {
     is_gpu: bool,
     taints: Vec<Taint>,
     /// Names of GPU resources, and whether any are allocatable.
@@ -24,7 +24,7 @@ struct Traits {
 }
 
 impl Traits {
-    fn of(node: &NodeView) -> Self {
+    pub(super) fn of(node: &NodeView) -> Self {
         let offers = node.offers.iter();
         Self {
             is_gpu: node.is_gpu,
@@ -40,31 +40,59 @@ impl Traits {
     }
 }
 
+/// What the place of a node among others rests on, apart from time and gangs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Standing {
+    room: Room,
+    model_bits: u64,
+    price_milli: u32,
+    is_idle: bool,
+    is_to_go: bool,
+}
+
+impl Standing {
+    pub(super) fn of(node: &NodeView) -> Self {
+        Self {
+            room: node.room.clone(),
+            model_bits: node.model_bits,
+            price_milli: node.price_milli,
+            is_idle: node.is_idle,
+            is_to_go: node.is_to_go,
+        }
+    }
+}
+
 /// Kinds of nodes by number of the node.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Kinds {
-    known: Arc<BTreeMap<Traits, u32>>,
+#[derive(Clone, Debug)]
+pub(super) struct Kinds<T> {
+    known: Arc<BTreeMap<Arc<T>, u32>>,
     of: Vec<u32>,
 }
 
-/// A node for which time matters has no kind.
+/// The node must be looked at itself.
 const NONE: u32 = u32::MAX;
 
-impl Kinds {
-    /// The node of this number is `node` now.
-    pub(super) fn put(&mut self, number: usize, node: &NodeView) {
+impl<T> Default for Kinds<T> {
+    fn default() -> Self {
+        Self { known: Arc::default(), of: Vec::new() }
+    }
+}
+
+impl<T: Ord> Kinds<T> {
+    /// The node of this number is like this now; `None` = it has no kind.
+    pub(super) fn put(&mut self, number: usize, like: Option<T>) {
         if self.of.len() <= number {
             self.of.resize(number + 1, NONE);
         }
-        self.of[number] = if node.held.is_some() { NONE } else { self.kind(Traits::of(node)) };
+        self.of[number] = like.map_or(NONE, |like| self.kind(like));
     }
 
-    fn kind(&mut self, traits: Traits) -> u32 {
-        if let Some(&kind) = self.known.get(&traits) {
+    fn kind(&mut self, like: T) -> u32 {
+        if let Some(&kind) = self.known.get(&like) {
             return kind;
         }
         let kind = self.known.len() as u32;
-        Arc::make_mut(&mut self.known).insert(traits, kind);
+        Arc::make_mut(&mut self.known).insert(Arc::new(like), kind);
         kind
     }
 

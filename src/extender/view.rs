@@ -143,17 +143,19 @@ impl NodeView {
     }
 }
 
+/// Whether [`view`] or [`readiness`](mod@readiness) looks at a label or an annotation with this key.
+pub fn is_read(key: &str) -> bool {
+    PRODUCT_LABELS.contains(&key)
+        || GPU_LABELS.contains(&key)
+        || UPGRADE_STATES.contains(&key)
+        || matches!(key, MIG_STATE | MEMORY | CLIQUE | RESERVED_FOR)
+        || key.starts_with(DEPLOY)
+        || readiness::reads_label(key)
+}
+
 /// Drops what neither [`view`] nor [`readiness`](mod@readiness) looks at: 5,000 nodes with all labels of feature discovery
 /// are 25 MB. `keeps`: further labels that somebody needs.
 pub fn trim(node: &mut Node, policy: &Policy, keeps: impl Fn(&str) -> bool) {
-    let is_read = |key: &str| {
-        PRODUCT_LABELS.contains(&key)
-            || GPU_LABELS.contains(&key)
-            || UPGRADE_STATES.contains(&key)
-            || matches!(key, MIG_STATE | MEMORY | CLIQUE)
-            || key.starts_with(DEPLOY)
-            || readiness::reads_label(key)
-    };
     node.meta.labels.retain(|key, _| is_read(key) || keeps(key));
     node.meta.annotations.retain(|key, _| key == RESERVED_FOR);
     node.meta.owner = None;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`wire`] | requests and answers as JSON |
 //! | [`answer`] | from a request to its answer |
-//! | `routes` | from an HTTP request to its response |
+//! | `routes`, `frames` | from an HTTP request to its response |
 //! | [`server`], `patience` | connections, limits, stop |
 //! | [`tls`] | certificates |
 //! | [`meters`] | metrics |
@@ -16,6 +16,7 @@
 pub mod answer;
 pub mod facts;
 pub mod feed;
+mod frames;
 pub mod keep;
 pub mod meters;
 mod patience;

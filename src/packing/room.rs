@@ -12,7 +12,7 @@ pub type DeviceMask = u128;
 ///
 /// Where no job shares a device, only their number counts and `devices` is empty. Otherwise
 /// `devices[i]` is what is left of device `i` in thousandths.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Room {
     /// Devices nobody uses.
     pub whole: u32,

@@ -2,68 +2,70 @@
 
 use super::{
     facts::seen,
-    wire::{self, Args, HasUid, PreemptionArgs, Victims},
+    wire::{
+        self, About, HasUid, PreemptionArgs, Request, Sent, Victims,
+        told::{self, Told},
+    },
 };
 use crate::{
-    extender::{Ask, ExtenderSnapshot, Filtered, explain, filter, preempt, prioritize},
-    model::object::{Node, Pod},
+    extender::{Ask, ExtenderSnapshot, Filtered, Seen, explain, filter, preempt, prioritize},
+    model::object::Pod,
     time::Timestamp,
 };
 use rayon::prelude::*;
-use serde_json::{json, value::RawValue};
-use std::{borrow::Cow, collections::BTreeMap};
+use serde_json::json;
+use std::collections::BTreeMap;
 
-/// Why a request cannot be answered.
-#[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// Not the JSON it should be.
-    #[error("the request cannot be read: {0}")]
-    Json(#[from] serde_json::Error),
-    /// No pod in it.
-    #[error("the request has no Pod")]
-    NoPod,
-    /// Neither names nor nodes.
-    #[error("the request has neither NodeNames nor Nodes")]
-    NoNodes,
-}
-
-/// A request about nodes that were sent in full: the snapshot as it would be with them.
-struct Supposed<'a> {
-    snapshot: ExtenderSnapshot,
-    names: Vec<String>,
-    sent: BTreeMap<String, &'a RawValue>,
-}
-
-fn ask(raw: Option<&RawValue>, snapshot: &ExtenderSnapshot) -> Result<Ask, Unreadable> {
-    let pod: Pod = wire::facts(raw.ok_or(Unreadable::NoPod)?)?;
-    Ok(ask_of(&pod, snapshot))
-}
+pub use super::wire::Unreadable;
 
 fn ask_of(pod: &Pod, snapshot: &ExtenderSnapshot) -> Ask {
     Ask::new(pod, snapshot.namespace(&pod.meta.namespace), &snapshot.policy)
 }
 
-fn suppose<'a>(
-    snapshot: &ExtenderSnapshot,
-    nodes: &[&'a RawValue],
-) -> Result<Supposed<'a>, Unreadable> {
-    let mut supposed = Supposed {
-        snapshot: snapshot.clone(),
-        names: Vec::with_capacity(nodes.len()),
-        sent: BTreeMap::new(),
-    };
-    let read: Result<Vec<Node>, serde_json::Error> =
-        nodes.par_iter().map(|raw| wire::facts(raw)).collect();
-    for (node, raw) in read?.into_iter().zip(nodes) {
-        supposed.snapshot.suppose_node(&seen(&node, Vec::new(), None));
-        supposed.names.push(node.meta.name.clone());
-        supposed.sent.insert(node.meta.name, raw);
-    }
-    Ok(supposed)
+/// The snapshot as it would be with these nodes.
+fn suppose(snapshot: &ExtenderSnapshot, nodes: &[Sent<'_>]) -> ExtenderSnapshot {
+    let seen: Vec<Seen<'_>> =
+        nodes.par_iter().map(|sent| seen(&sent.node, Vec::new(), None)).collect();
+    let mut supposed = snapshot.clone();
+    supposed.suppose_nodes(&seen);
+    supposed
+}
+
+fn names<'a>(nodes: &'a [Sent<'_>]) -> impl Iterator<Item = &'a str> {
+    nodes.iter().map(|sent| sent.node.meta.name.as_str())
 }
 
 /// Answers `filter` in the form the request has. `note` is told the uid of the pod, what it asks and the verdicts about nodes by
 /// name; about nodes in full, which need not exist, nobody is told.
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn filter_told(
+    body: &[u8],
+    snapshot: &ExtenderSnapshot,
+    now: Timestamp,
+    note: impl FnOnce(String, Ask, &Filtered<'_>),
+) -> Result<Told, Unreadable> {
+    let Request { pod, about } = wire::request(body)?;
+    let ask = ask_of(&pod, snapshot);
+    Ok(match &about {
+        About::Names(names) => {
+            let names = names.asked();
+            let filtered = filter(snapshot, &ask, names.iter().copied(), now);
+            let is_whole = filtered.passed.len() == names.len();
+            let as_sent = if is_whole { told::as_sent(body, &names) } else { None };
+            let told = told::filter_names(&filtered, as_sent);
+            note(pod.meta.uid, ask, &filtered);
+            told
+        }
+        About::Nodes(nodes) => {
+            let filtered = filter(&suppose(snapshot, nodes), &ask, names(nodes), now);
+            told::filter_nodes(&filtered, body, nodes)
+        }
+    })
+}
+
+/// The answer to `filter` in one piece, see [`filter_told`].
 ///
 /// # Errors
 /// [`Unreadable`].
@@ -73,22 +75,7 @@ pub fn filter_body(
     now: Timestamp,
     note: impl FnOnce(String, Ask, &Filtered<'_>),
 ) -> Result<Vec<u8>, Unreadable> {
-    let args: Args<'_> = wire::read(body)?;
-    let pod: Pod = wire::facts(args.pod.ok_or(Unreadable::NoPod)?)?;
-    let ask = ask_of(&pod, snapshot);
-    if let Some(names) = &args.names {
-        let filtered = filter(snapshot, &ask, names.0.iter().map(Cow::as_ref), now);
-        let is_whole = filtered.passed.len() == names.0.len();
-        let as_sent = if is_whole { wire::as_sent(body, names) } else { None };
-        let json = wire::filter_names(&filtered, as_sent);
-        note(pod.meta.uid, ask, &filtered);
-        return Ok(json);
-    }
-    let items = args.nodes.ok_or(Unreadable::NoNodes)?.items.unwrap_or_default();
-    let supposed = suppose(snapshot, &items)?;
-    let names = supposed.names.iter().map(String::as_str);
-    let filtered = filter(&supposed.snapshot, &ask, names, now);
-    Ok(wire::filter_nodes(&filtered, |name| supposed.sent.get(name).copied()))
+    Ok(filter_told(body, snapshot, now, note)?.joined(body))
 }
 
 /// Answers `prioritize`.
@@ -100,16 +87,16 @@ pub fn prioritize_body(
     snapshot: &ExtenderSnapshot,
     now: Timestamp,
 ) -> Result<Vec<u8>, Unreadable> {
-    let args: Args<'_> = wire::read(body)?;
-    let ask = ask(args.pod, snapshot)?;
-    if let Some(names) = &args.names {
-        let scores = prioritize(snapshot, &ask, names.0.iter().map(Cow::as_ref), now);
-        return Ok(wire::priorities(&scores));
-    }
-    let items = args.nodes.ok_or(Unreadable::NoNodes)?.items.unwrap_or_default();
-    let supposed = suppose(snapshot, &items)?;
-    let names = supposed.names.iter().map(String::as_str);
-    Ok(wire::priorities(&prioritize(&supposed.snapshot, &ask, names, now)))
+    let Request { pod, about } = wire::request(body)?;
+    let ask = ask_of(&pod, snapshot);
+    Ok(match &about {
+        About::Names(names) => {
+            told::priorities(&prioritize(snapshot, &ask, names.asked().iter().copied(), now))
+        }
+        About::Nodes(nodes) => {
+            told::priorities(&prioritize(&suppose(snapshot, nodes), &ask, names(nodes), now))
+        }
+    })
 }
 
 /// Answers `preempt`.
@@ -122,11 +109,12 @@ pub fn preempt_body(
     now: Timestamp,
 ) -> Result<Vec<u8>, Unreadable> {
     let args: PreemptionArgs<'_> = wire::read(body)?;
-    let ask = ask(args.pod, snapshot)?;
+    let pod = wire::facts(args.pod.ok_or(Unreadable::NoPod)?)?;
+    let ask = ask_of(&pod, snapshot);
     Ok(match (&args.meta_victims, &args.victims) {
         (Some(victims), _) => kept(snapshot, &ask, victims, now),
         (None, Some(victims)) => kept(snapshot, &ask, victims, now),
-        (None, None) => wire::preemption::<wire::MetaPod>(&[]),
+        (None, None) => told::preemption::<wire::MetaPod>(&[]),
     })
 }
 
@@ -141,7 +129,7 @@ fn kept<P: HasUid>(
     let is_kept = preempt(snapshot, ask, candidates, now);
     let all = victims.iter().map(|(name, victims)| (name.as_str(), victims)).zip(is_kept);
     let kept: Vec<_> = all.filter(|(_, is_kept)| *is_kept).map(|(one, _)| one).collect();
-    wire::preemption(&kept)
+    told::preemption(&kept)
 }
 
 /// Every check of one pod on one node; `None` = no such node.

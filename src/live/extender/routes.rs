@@ -5,11 +5,13 @@
 
 use super::{
     answer::{self, Unreadable},
+    frames::Frames,
     server::Service,
+    wire::told::Told,
 };
 use crate::extender::{Answered, ExtenderSnapshot};
 use axum::extract::Query;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body, Bytes, Incoming},
@@ -19,20 +21,20 @@ use serde::Deserialize;
 use std::time::Instant;
 use tokio::time::timeout;
 
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Frames>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-fn answer(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+fn answer(status: StatusCode, kind: HeaderValue, body: impl Into<Frames>) -> Answer {
+    let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, kind);
     answer
 }
 
 fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
-    answer(status, TEXT, text)
+    answer(status, TEXT, text.into())
 }
 
 /// A verb as it is counted.
@@ -94,9 +96,9 @@ async fn respond(verb: Verb, service: &Service, body: Incoming) -> Answer {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "not-synced");
     }
     match say(verb, service, &body, &snapshot) {
-        Ok(json) => {
+        Ok(told) => {
             service.meters.note(verb.word(), "ok", Some(began.elapsed()));
-            answer(StatusCode::OK, JSON, json)
+            answer(StatusCode::OK, JSON, Frames::new(told, &body))
         }
         Err(why) => {
             service.meters.note(verb.word(), "unreadable", None);
@@ -111,10 +113,10 @@ fn say(
     service: &Service,
     body: &[u8],
     snapshot: &ExtenderSnapshot,
-) -> Result<Vec<u8>, Unreadable> {
+) -> Result<Told, Unreadable> {
     let now = service.clock.now();
     match verb {
-        Verb::Filter => answer::filter_body(body, snapshot, now, |uid, ask, filtered| {
+        Verb::Filter => answer::filter_told(body, snapshot, now, |uid, ask, filtered| {
             service.meters.note_filtered(filtered);
             service.answers.note(Answered {
                 uid,
@@ -124,8 +126,8 @@ fn say(
                 has_refusals: !filtered.rejected.is_empty(),
             });
         }),
-        Verb::Prioritize => answer::prioritize_body(body, snapshot, now),
-        Verb::Preempt => answer::preempt_body(body, snapshot, now),
+        Verb::Prioritize => answer::prioritize_body(body, snapshot, now).map(Told::from),
+        Verb::Preempt => answer::preempt_body(body, snapshot, now).map(Told::from),
     }
 }
 
@@ -193,5 +195,5 @@ fn explain(service: &Service, request: &Request<Incoming>) -> Answer {
             None => return missing(format!("no node {node}\n")),
         },
     };
-    answer(StatusCode::OK, JSON, told.to_string())
+    answer(StatusCode::OK, JSON, Bytes::from(told.to_string()))
 }

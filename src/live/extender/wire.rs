@@ -1,14 +1,18 @@
 //! Requests and answers as kube-scheduler writes and reads them.
 //!
 //! The Go types have no JSON tags, so keys are capitalised; older and foreign clients write them otherwise, Go
-//! does not mind, and neither do we. Answers are written by hand into one buffer: an answer may name 5,000
-//! nodes. Source: kube-scheduler `extender/v1/types.go`.
+//! does not mind, and neither do we. Source: kube-scheduler `extender/v1/types.go`.
+
+pub mod told;
+mod usual;
 
 use crate::{
-    extender::{Filtered, Rejection},
+    extender::Asked,
     live::objects::{CapiKeys, Facts},
+    model::object::{Node, Pod},
 };
 use kube::core::{Object, ObjectMeta};
+use rayon::prelude::*;
 use serde::{
     Deserialize, Deserializer,
     de::{SeqAccess, Visitor},
@@ -16,31 +20,106 @@ use serde::{
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-/// `ExtenderArgs`: a filter or prioritize request.
-#[derive(Debug, Deserialize)]
-pub struct Args<'a> {
+/// Why a request cannot be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// Not the JSON it should be.
+    #[error("the request cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// No pod in it.
+    #[error("the request has no Pod")]
+    NoPod,
+    /// Neither names nor nodes.
+    #[error("the request has neither NodeNames nor Nodes")]
+    NoNodes,
+}
+
+/// A filter or prioritize request.
+#[derive(Debug)]
+pub struct Request<'a> {
     /// The pod.
+    pub pod: Pod,
+    /// What is asked about.
+    pub about: About<'a>,
+}
+
+/// Nodes that are asked about.
+#[derive(Debug)]
+pub enum About<'a> {
+    /// By name (`nodeCacheCapable: true`).
+    Names(Names<'a>),
+    /// In full (`nodeCacheCapable: false`).
+    Nodes(Vec<Sent<'a>>),
+}
+
+/// A node that was sent in full.
+#[derive(Debug)]
+pub struct Sent<'a> {
+    /// What it tells: at least what an answer looks at.
+    pub node: Node,
+    /// As it was sent.
+    pub json: &'a str,
+}
+
+/// Reads a filter or prioritize request. Requests as Go writes them, which is all, are read by a reader that knows
+/// what comes.
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn request(body: &[u8]) -> Result<Request<'_>, Unreadable> {
+    if let Some(request) = str::from_utf8(body).ok().and_then(usual::request) {
+        return Ok(request);
+    }
+    let args: Args<'_> = read(body)?;
+    let pod = facts(args.pod.ok_or(Unreadable::NoPod)?)?;
+    if let Some(names) = args.names {
+        return Ok(Request { pod, about: About::Names(names) });
+    }
+    let items = args.nodes.ok_or(Unreadable::NoNodes)?.items.unwrap_or_default();
+    let nodes: Result<Vec<_>, serde_json::Error> = items.par_iter().map(|raw| sent(raw)).collect();
+    Ok(Request { pod, about: About::Nodes(nodes?) })
+}
+
+fn sent(raw: &RawValue) -> Result<Sent<'_>, serde_json::Error> {
+    Ok(Sent { node: facts(raw)?, json: raw.get() })
+}
+
+/// `ExtenderArgs`: a filter or prioritize request, however it is written.
+#[derive(Deserialize)]
+struct Args<'a> {
     #[serde(rename = "Pod", alias = "pod", borrow, default)]
-    pub pod: Option<&'a RawValue>,
-    /// Nodes in full (`nodeCacheCapable: false`).
+    pod: Option<&'a RawValue>,
     #[serde(rename = "Nodes", alias = "nodes", borrow, default)]
-    pub nodes: Option<NodeList<'a>>,
-    /// Names (`nodeCacheCapable: true`).
+    nodes: Option<NodeList<'a>>,
     #[serde(rename = "NodeNames", alias = "nodeNames", alias = "nodenames", borrow, default)]
-    pub names: Option<Names<'a>>,
+    names: Option<Names<'a>>,
 }
 
 /// A `NodeList`, of which only the items are read.
-#[derive(Debug, Deserialize)]
-pub struct NodeList<'a> {
-    /// The nodes.
+#[derive(Deserialize)]
+struct NodeList<'a> {
     #[serde(alias = "Items", borrow, default)]
-    pub items: Option<Vec<&'a RawValue>>,
+    items: Option<Vec<&'a RawValue>>,
 }
 
-/// Names, borrowed from the request where nothing in them is escaped (which is always).
-#[derive(Debug, Default)]
-pub struct Names<'a>(pub Vec<Cow<'a, str>>);
+/// Names.
+#[derive(Debug)]
+pub enum Names<'a> {
+    /// As they stand in the request.
+    Plain(Vec<Asked<'a>>),
+    /// In a request that is not written as Go writes it, or with something escaped in them.
+    Other(Vec<Cow<'a, str>>),
+}
+
+impl Names<'_> {
+    /// They, in their order.
+    pub fn asked(&self) -> Cow<'_, [Asked<'_>]> {
+        match self {
+            Self::Plain(names) => Cow::Borrowed(names),
+            Self::Other(names) => names.iter().map(|name| Asked::from(&**name)).collect(),
+        }
+    }
+}
 
 struct NamesVisitor;
 
@@ -56,7 +135,7 @@ impl<'de> Visitor<'de> for NamesVisitor {
         while let Some(Name(name)) = seq.next_element()? {
             names.push(name);
         }
-        Ok(Names(names))
+        Ok(Names::Other(names))
     }
 }
 
@@ -205,137 +284,12 @@ where
     T::Spec: Default,
 {
     let bare: Bare<T::Spec, T::Status> = serde_json::from_str(raw.get())?;
-    let Bare { metadata, spec, status } = bare;
-    Ok(T::facts(Object { types: None, metadata, spec, status }, &CapiKeys::default()))
+    Ok(bare.facts())
 }
 
-/// The names as they were sent: what is between the brackets of the list.
-pub fn as_sent<'b>(body: &'b [u8], names: &Names<'_>) -> Option<&'b [u8]> {
-    let start = |name: &Cow<'_, str>| match name {
-        Cow::Borrowed(name) => name.as_ptr().addr().checked_sub(body.as_ptr().addr()),
-        Cow::Owned(_) => None,
-    };
-    let (first, last) = (names.0.first()?, names.0.last()?);
-    // With the quotes around them.
-    body.get(start(first)?.checked_sub(1)?..=start(last)? + last.len())
-}
-
-/// `ExtenderFilterResult` with names. `as_sent`: see [`as_sent`], if all names asked about pass, each once.
-pub fn filter_names(filtered: &Filtered<'_>, as_sent: Option<&[u8]>) -> Vec<u8> {
-    let size = as_sent.map_or(48 * filtered.passed.len(), <[u8]>::len);
-    let mut json = Vec::with_capacity(160 + size + 96 * filtered.rejected.len());
-    json.extend_from_slice(b"{\"Nodes\":null,\"NodeNames\":");
-    if let Some(names) = as_sent {
-        json.push(b'[');
-        json.extend_from_slice(names);
-        json.push(b']');
-    } else {
-        list(&mut json, filtered.passed.iter(), |json, name| text(json, name));
-    }
-    failed(&mut json, filtered);
-    json
-}
-
-/// `ExtenderFilterResult` with nodes as they came.
-pub fn filter_nodes<'n>(
-    filtered: &Filtered<'_>,
-    node: impl Fn(&str) -> Option<&'n RawValue>,
-) -> Vec<u8> {
-    let nodes: Vec<&str> =
-        filtered.passed.iter().filter_map(|name| node(name)).map(RawValue::get).collect();
-    let size = nodes.iter().map(|node| node.len() + 1).sum::<usize>();
-    let mut json = Vec::with_capacity(128 + size + 96 * filtered.rejected.len());
-    json.extend_from_slice(b"{\"Nodes\":{\"metadata\":{},\"items\":");
-    list(&mut json, nodes.iter(), |json, node| json.extend_from_slice(node.as_bytes()));
-    json.extend_from_slice(b"},\"NodeNames\":null");
-    failed(&mut json, filtered);
-    json
-}
-
-fn failed(json: &mut Vec<u8>, filtered: &Filtered<'_>) {
-    for (key, class) in [
-        (&b",\"FailedNodes\":{"[..], Rejection::Resolvable),
-        (b",\"FailedAndUnresolvableNodes\":{", Rejection::Unresolvable),
-    ] {
-        json.extend_from_slice(key);
-        let mut separator = &b""[..];
-        for (name, _, reason) in filtered.rejected.iter().filter(|(_, one, _)| *one == class) {
-            json.extend_from_slice(separator);
-            text(json, name);
-            json.push(b':');
-            text(json, reason);
-            separator = b",";
-        }
-        json.push(b'}');
-    }
-    json.extend_from_slice(b",\"Error\":\"\"}");
-}
-
-/// `HostPriorityList`.
-pub fn priorities(scores: &[(&str, u8)]) -> Vec<u8> {
-    let mut json = Vec::with_capacity(2 + 72 * scores.len());
-    list(&mut json, scores.iter(), |json, (name, score)| {
-        json.extend_from_slice(b"{\"Host\":");
-        text(json, name);
-        json.extend_from_slice(b",\"Score\":");
-        if *score > 9 {
-            json.push(b'0' + score / 10);
-        }
-        json.push(b'0' + score % 10);
-        json.push(b'}');
-    });
-    json
-}
-
-/// `ExtenderPreemptionResult`, always by uid.
-pub fn preemption<P: HasUid>(kept: &[(&str, &Victims<P>)]) -> Vec<u8> {
-    let mut json = b"{\"NodeNameToMetaVictims\":{".to_vec();
-    let mut separator = &b""[..];
-    for (name, victims) in kept {
-        json.extend_from_slice(separator);
-        text(&mut json, name);
-        json.extend_from_slice(b":{\"Pods\":");
-        list(&mut json, victims.pods.iter().flatten(), |json, pod| {
-            json.extend_from_slice(b"{\"UID\":");
-            text(json, pod.uid());
-            json.push(b'}');
-        });
-        json.extend_from_slice(b",\"NumPDBViolations\":");
-        json.extend_from_slice(victims.violations.to_string().as_bytes());
-        json.push(b'}');
-        separator = b",";
-    }
-    json.extend_from_slice(b"}}");
-    json
-}
-
-fn list<T>(json: &mut Vec<u8>, items: impl Iterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
-    json.push(b'[');
-    for (nth, item) in items.enumerate() {
-        if nth > 0 {
-            json.push(b',');
-        }
-        write(json, item);
-    }
-    json.push(b']');
-}
-
-/// Nothing in it needs an escape. Looks at all bytes, which is many at once, and not one by one up to the first.
-fn is_plain(text: &str) -> bool {
-    let is_bad =
-        |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
-    text.bytes().fold(0, |bad, byte| bad | is_bad(byte)) == 0
-}
-
-/// A JSON string.
-fn text(json: &mut Vec<u8>, text: &str) {
-    if is_plain(text) {
-        json.reserve(text.len() + 2);
-        json.push(b'"');
-        json.extend_from_slice(text.as_bytes());
-        json.push(b'"');
-    } else {
-        // Writing to memory does not fail.
-        serde_json::to_writer(json, text).ok();
+impl<S: Clone, U: Clone> Bare<S, U> {
+    fn facts<T: Facts<Spec = S, Status = U>>(self) -> T {
+        let Self { metadata, spec, status } = self;
+        T::facts(Object { types: None, metadata, spec, status }, &CapiKeys::default())
     }
 }
