@@ -30,7 +30,7 @@ pub use discover::{Discovery, Need, Presence, needs};
 pub use facts::Facts;
 pub use lost::lost_pods;
 pub use node::{LeadSamples, NodeLife, lead_samples, node_lives};
-pub use plan::{Question, Window, questions};
+pub use plan::{Question, Window, questions, questions_of_nodes};
 pub use pod::{End, PodLife, demand_gpu_hours, pod_lives};
 pub use pools::{PoolRule, RuleFault, assign, guess};
 pub use query::{Part, Sight};

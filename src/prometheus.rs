@@ -22,7 +22,7 @@ mod survey;
 
 pub use client::{At, Client, Query};
 pub use error::QueryError;
-pub use reader::{Read, ReadError, Store, answers, read};
+pub use reader::{Read, ReadError, Reading, Store, answers, read};
 pub use secret::Secret;
 pub use settings::{Auth, ClientCertificate, Settings, SettingsError};
 pub use survey::{Survey, Wanted, survey};

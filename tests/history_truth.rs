@@ -17,9 +17,9 @@ mod prometheus;
 use prewarm::{
     history::{
         Facts, GpuMetric, PodLife, Scrapes, Sight, Window, actual, demand_gpu_hours, guess,
-        lead_samples, lost_pods, node_lives, pod_lives, questions, recover,
+        lead_samples, lost_pods, node_lives, pod_lives, recover,
     },
-    prometheus::{Client, Settings, Survey, Wanted, read, survey},
+    prometheus::{Client, Reading, Settings, Survey, Wanted, read, survey},
     promql::Series,
     time::{Millis, Timestamp},
 };
@@ -41,8 +41,9 @@ async fn known(url: &str) -> Known {
     let secs = |name: &str| Timestamp::from_secs(expected[name].as_i64().unwrap());
     let window = Window { from: secs("start"), until: secs("end") };
     let survey = survey(&client, &Wanted::default(), window).await.unwrap();
-    let asked = questions(&survey.source, window, Millis::from_hours(6));
-    let (facts, remarks) = read(&client, &survey.source, &asked, None, &|_| true).await.unwrap();
+    let piece = Millis::from_hours(6);
+    let reading = Reading { source: &survey.source, window, piece, store: None };
+    let (facts, remarks) = read(&client, reading, &|_, _| true).await.unwrap();
     assert!(remarks.is_empty(), "{remarks:?}");
     let text = Sight::Scraped.text(&survey.source);
     let interval = survey.source.interval;

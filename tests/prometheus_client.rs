@@ -115,11 +115,19 @@ async fn what_passes_is_tried_again_and_what_does_not_is_not() {
     assert_eq!(tries, 5, "the first try and four more");
     for reply in [Reply::Nothing, Reply::Cut(EMPTY.as_bytes().to_vec())] {
         let (error, tries) = met(reply).await;
-        assert!(matches!(error, QueryError::Connection(_) | QueryError::CutOff(_)), "{error}");
+        assert!(matches!(error, QueryError::Connection { .. } | QueryError::CutOff(_)), "{error}");
         assert_eq!(tries, 5);
     }
     let (error, _) = met(Reply::status(401, "{}")).await;
     assert_eq!(error, QueryError::NotAllowed(401));
+}
+
+#[tokio::test]
+async fn a_connection_that_fails_is_named_without_credentials() {
+    let error = asked(settings("http://amy:s3cret@127.0.0.1:9/thanos")).await.unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("http://127.0.0.1:9/thanos/"), "{message}");
+    assert!(!message.contains("amy") && !message.contains("s3cret"), "{message}");
 }
 
 #[tokio::test]
@@ -303,12 +311,12 @@ async fn a_certificate_nobody_vouches_for_is_refused_until_its_authority_is_name
     let server = tls(&authority, "localhost", false);
     let https = |host: &str| settings(&format!("https://{host}:{}", server.port));
     let error = asked(https("localhost")).await.unwrap_err();
-    assert!(matches!(error, QueryError::Tls(_)), "{error:?}");
+    assert!(matches!(error, QueryError::Tls { .. }), "{error:?}");
     assert!(error.to_string().contains("--prometheus-ca"));
     let trusting = |host: &str| Settings { authorities: Some(file.clone()), ..https(host) };
     asked(trusting("localhost")).await.unwrap();
     // The certificate is for another name.
-    assert!(matches!(asked(trusting("127.0.0.1")).await, Err(QueryError::Tls(_))));
+    assert!(matches!(asked(trusting("127.0.0.1")).await, Err(QueryError::Tls { .. })));
     let wrong =
         Settings { authorities: Some(folder.path().join("none.pem")), ..https("localhost") };
     assert!(Client::new(wrong).unwrap_err().to_string().contains("none.pem"));

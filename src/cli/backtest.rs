@@ -70,7 +70,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "REGEX")]
     gpu_resource: Option<String>,
     /// Span of time that one query looks at
-    #[arg(long, value_name = "TIME", value_parser = values::span, default_value = "12h")]
+    #[arg(long, value_name = "TIME", value_parser = values::span, default_value = "24h")]
     chunk: Millis,
     /// Keep answers in this folder, and ask only for what is not in it; without it nothing is kept
     #[arg(long, value_name = "FOLDER")]

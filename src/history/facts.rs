@@ -2,14 +2,17 @@
 //! order of the answers does not matter.
 
 use super::{plan::Question, query::Part, source::Names};
-use crate::{promql::Series, time::Timestamp};
+use crate::{
+    promql::{Point, Series},
+    time::Timestamp,
+};
 use std::collections::BTreeMap;
 
 /// What is known of a pod. Instants are of the Unix epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PodFacts {
-    /// GPUs of its containers together, by resource as the metric writes it.
-    pub(super) gpus: BTreeMap<String, u32>,
+    /// What its containers ask for.
+    pub(super) requests: Vec<Request>,
     /// GPUs of its largest init container.
     pub(super) init_gpus: BTreeMap<String, u32>,
     pub(super) created: Option<Timestamp>,
@@ -25,6 +28,16 @@ pub(super) struct PodFacts {
     /// Kind and name.
     pub(super) owner: Option<(String, String)>,
     pub(super) node: Option<String>,
+}
+
+/// What a container asks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Request {
+    /// As the metric writes it.
+    pub(super) resource: String,
+    /// Its name; empty where the source knows only pods.
+    container: String,
+    pub(super) gpus: u32,
 }
 
 /// What is known of a node.
@@ -72,16 +85,80 @@ impl Facts {
                 continue;
             };
             match question.part {
+                Part::Requests => self.take_requests(names, series),
+                Part::InitGpus => {
+                    if let Some(pod) = self.pod(names, series) {
+                        most(&mut pod.init_gpus, series.label("resource"), value);
+                    }
+                }
+                Part::Said => self.take_said(names, series, value),
                 Part::ReplicaSetOwner => self.take_owner("ReplicaSet", "replicaset", names, series),
                 Part::JobOwner => self.take_owner("Job", "job_name", names, series),
-                Part::NodeCreated
-                | Part::NodeLastSeen
-                | Part::NodeReady
-                | Part::NodeGpuReady
-                | Part::NodeGpus
-                | Part::NodeLabels => self.take_node(question.part, names, series, value),
-                part => self.take_pod(part, names, series, value),
+                part => self.take_node(part, names, series, value),
             }
+        }
+    }
+
+    fn pod(&mut self, names: &Names, series: &Series) -> Option<&mut PodFacts> {
+        let label = |name: &str| series.label(name).to_owned();
+        let key = (label(&names.namespace), label(&names.pod), label(&names.uid));
+        if key.1.is_empty() {
+            self.strange += 1;
+            return None;
+        }
+        Some(self.pods.entry(key).or_default())
+    }
+
+    fn take_requests(&mut self, names: &Names, series: &Series) {
+        let Some(pod) = self.pod(names, series) else { return };
+        let node = series.label(&names.node);
+        for point in series.finite() {
+            earliest(&mut pod.first_seen, point.at);
+            latest(&mut pod.last_seen, point.at);
+            if !node.is_empty() {
+                earliest(&mut pod.first_placed, point.at);
+            }
+        }
+        if !node.is_empty() {
+            pod.node = Some(node.to_owned());
+        }
+        let (resource, container) = (series.label("resource"), series.label(&names.container));
+        let gpus = series.finite().map(|point| count(point.value)).max().unwrap_or(0);
+        let known = pod
+            .requests
+            .iter_mut()
+            .find(|known| known.resource == resource && known.container == container);
+        match known {
+            Some(known) => known.gpus = known.gpus.max(gpus),
+            None => {
+                let (resource, container) = (resource.to_owned(), container.to_owned());
+                let at = pod.requests.partition_point(|known| {
+                    (&known.resource, &known.container) < (&resource, &container)
+                });
+                pod.requests.insert(at, Request { resource, container, gpus });
+            }
+        }
+    }
+
+    fn take_said(&mut self, names: &Names, series: &Series, value: f64) {
+        let Some(pod) = self.pod(names, series) else { return };
+        let at = instant(value);
+        match series.label("__name__") {
+            "kube_pod_created" => latest(&mut pod.created, at),
+            "kube_pod_status_scheduled_time" => latest(&mut pod.scheduled, at),
+            "kube_pod_container_state_started" => earliest(&mut pod.started, at),
+            "kube_pod_completion_time" => latest(&mut pod.completed, at),
+            "kube_pod_deletion_timestamp" => latest(&mut pod.deleted, at),
+            "kube_pod_status_phase" => {
+                let phase = series.label("phase");
+                pod.has_ended |= value > 0.0 && matches!(phase, "Succeeded" | "Failed");
+                pod.has_failed |= value > 0.0 && phase == "Failed";
+            }
+            "kube_pod_owner" => {
+                let owner = (series.label("owner_kind"), series.label("owner_name"));
+                pod.owner = Some((owner.0.to_owned(), owner.1.to_owned()));
+            }
+            _ => self.strange += 1,
         }
     }
 
@@ -102,12 +179,26 @@ impl Facts {
             return;
         }
         let node = self.nodes.entry(name.to_owned()).or_default();
+        let first = |is_so: &dyn Fn(f64) -> bool| -> Option<Point> {
+            series.finite().find(|point| is_so(point.value))
+        };
         match part {
-            Part::NodeCreated => latest(&mut node.created, value),
-            Part::NodeLastSeen => latest(&mut node.last_seen, value),
-            Part::NodeReady => earliest(&mut node.ready, value),
-            Part::NodeGpuReady => earliest(&mut node.gpu_ready, value),
-            Part::NodeGpus => most(&mut node.gpus, series.label("resource"), value),
+            Part::NodeCreated => latest(&mut node.created, instant(value)),
+            Part::NodeReady => {
+                if let Some(point) = first(&|value| value > 0.0) {
+                    earliest(&mut node.ready, point.at);
+                }
+            }
+            Part::NodeGpus => {
+                let resource = series.label("resource");
+                for point in series.finite() {
+                    most(&mut node.gpus, resource, point.value);
+                    latest(&mut node.last_seen, point.at);
+                }
+                if let Some(point) = first(&|value| value > 0.0) {
+                    earliest(&mut node.gpu_ready, point.at);
+                }
+            }
             _ => {
                 let labels = series.labels.iter();
                 let labels = labels.filter_map(|(name, value)| {
@@ -117,57 +208,30 @@ impl Facts {
             }
         }
     }
-
-    fn take_pod(&mut self, part: Part, names: &Names, series: &Series, value: f64) {
-        let label = |name: &str| series.label(name).to_owned();
-        let key = (label(&names.namespace), label(&names.pod), label(&names.uid));
-        if key.1.is_empty() {
-            self.strange += 1;
-            return;
-        }
-        let pod = self.pods.entry(key).or_default();
-        match part {
-            Part::Gpus => most(&mut pod.gpus, series.label("resource"), value),
-            Part::InitGpus => most(&mut pod.init_gpus, series.label("resource"), value),
-            Part::Created => latest(&mut pod.created, value),
-            Part::Scheduled => latest(&mut pod.scheduled, value),
-            Part::Started => earliest(&mut pod.started, value),
-            Part::Completed => latest(&mut pod.completed, value),
-            Part::Deleted => latest(&mut pod.deleted, value),
-            Part::FirstSeen => earliest(&mut pod.first_seen, value),
-            Part::LastSeen => latest(&mut pod.last_seen, value),
-            Part::FirstPlaced => earliest(&mut pod.first_placed, value),
-            Part::Phase => {
-                pod.has_ended = true;
-                pod.has_failed |= series.label("phase") == "Failed";
-            }
-            Part::Owner => {
-                pod.owner = Some((
-                    series.label("owner_kind").to_owned(),
-                    series.label("owner_name").to_owned(),
-                ));
-            }
-            _ => pod.node = Some(label(&names.node)),
-        }
-    }
 }
 
 fn instant(seconds: f64) -> Timestamp {
     Timestamp((seconds.min(8.6e9) * 1000.0).round() as i64)
 }
 
-fn latest(kept: &mut Option<Timestamp>, seconds: f64) {
-    let at = instant(seconds);
+fn count(value: f64) -> u32 {
+    value.round().clamp(0.0, f64::from(u32::MAX)) as u32
+}
+
+fn latest(kept: &mut Option<Timestamp>, at: Timestamp) {
     *kept = Some(kept.map_or(at, |kept| kept.max(at)));
 }
 
-fn earliest(kept: &mut Option<Timestamp>, seconds: f64) {
-    let at = instant(seconds);
+fn earliest(kept: &mut Option<Timestamp>, at: Timestamp) {
     *kept = Some(kept.map_or(at, |kept| kept.min(at)));
 }
 
 fn most(kept: &mut BTreeMap<String, u32>, resource: &str, value: f64) {
-    let value = value.round().min(f64::from(u32::MAX)) as u32;
-    let entry = kept.entry(resource.to_owned()).or_default();
-    *entry = value.max(*entry);
+    let value = count(value);
+    match kept.get_mut(resource) {
+        Some(known) => *known = value.max(*known),
+        None => {
+            kept.insert(resource.to_owned(), value);
+        }
+    }
 }

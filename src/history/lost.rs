@@ -30,7 +30,7 @@ pub fn lost_pods(pods: &[PodLife], scrapes: &Scrapes) -> (u64, u64) {
 mod tests {
     use super::*;
     use crate::history::{
-        Part, pod_lives,
+        pod_lives,
         testing::{Told, scrapes},
     };
 
@@ -39,18 +39,15 @@ mod tests {
         let mut told = Told::default();
         // Seen once, 10 s old, with 60 s between scrapes: lived 10 to 70 s.
         for nth in 0..100 {
-            told.pod(&nth.to_string(), Part::Gpus, &[("resource", "nvidia_com_gpu")], 1.0)
-                .pod(&nth.to_string(), Part::Created, &[], 590.0)
-                .pod(&nth.to_string(), Part::LastSeen, &[], 600.0);
+            let uid = nth.to_string();
+            told.asks(&uid, 1.0, "", &[600]).says(&uid, "kube_pod_created", 590.0);
         }
         let scrapes = scrapes(3600);
         // By hand: 100 * (60/40 - 1) = 50; 100 * (ln 6 - 50/60) = 95.8.
         assert_eq!(lost_pods(&pod_lives(&told.0, &scrapes), &scrapes), (50, 96));
         // Nobody who lives longer than an interval is lost.
         let mut told = Told::default();
-        told.pod("1", Part::Gpus, &[("resource", "nvidia_com_gpu")], 1.0)
-            .pod("1", Part::Created, &[], 500.0)
-            .pod("1", Part::LastSeen, &[], 600.0);
+        told.asks("1", 1.0, "", &[540, 600]).says("1", "kube_pod_created", 500.0);
         assert_eq!(lost_pods(&pod_lives(&told.0, &scrapes), &scrapes), (0, 0));
     }
 }

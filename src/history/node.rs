@@ -138,24 +138,27 @@ mod tests {
     use super::*;
     use crate::history::{
         Part, pod_lives,
-        testing::{Told, scrapes},
+        testing::{Told, scrapes, series},
     };
 
     fn told() -> Told {
         let mut told = Told::default();
-        for (name, created) in [("old", -500.0), ("new", 1000.0)] {
+        for (name, created) in [("old", -500_i64), ("new", 1000)] {
             let node = [("node", name)];
-            told.row(Part::NodeCreated, &node, f64::max(created, 0.0))
-                .row(Part::NodeReady, &node, f64::max(created + 80.0, 0.0))
-                .row(Part::NodeGpuReady, &node, f64::max(created + 320.0, 0.0))
-                .row(Part::NodeLastSeen, &node, 2400.0)
-                .row(Part::NodeGpus, &[("node", name), ("resource", "nvidia_com_gpu")], 8.0);
+            let gpus = [("node", name), ("resource", "nvidia_com_gpu")];
+            let seen = |after: i64| i64::max(created + after, 0);
+            told.row(Part::NodeCreated, &node, f64::from(i32::max(created as i32, 0)))
+                .series(Part::NodeReady, series(&node, &[(seen(20), 0.0), (seen(80), 1.0)]))
+                .series(Part::NodeGpus, series(&gpus, &[(seen(260), 0.0), (seen(320), 8.0)]))
+                .series(Part::NodeGpus, series(&gpus, &[(2400, 8.0)]));
         }
         told.row(Part::NodeCreated, &[("node", "cpu")], 0.0);
-        told.pod("1", Part::Gpus, &[("resource", "nvidia_com_gpu")], 2.0)
-            .pod("1", Part::Created, &[], 700.0)
-            .pod("1", Part::Scheduled, &[], 1310.0)
-            .pod("1", Part::Node, &[("node", "new")], 1.0);
+        told.asks("1", 2.0, "", &[720]).asks("1", 2.0, "new", &[1320]);
+        told.says("1", "kube_pod_created", 700.0).says(
+            "1",
+            "kube_pod_status_scheduled_time",
+            1310.0,
+        );
         told
     }
 

@@ -1,7 +1,8 @@
 //! What is asked, in pieces of time.
 
-use super::{query::Part, source::Source};
+use super::{facts::Facts, query::Part, source::Source};
 use crate::time::{Millis, Timestamp};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A span of time: after `from`, up to `until`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,21 +34,28 @@ impl Window {
 }
 
 /// One query: a table over a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// What.
     pub part: Part,
     /// When.
     pub window: Window,
+    /// Of which nodes, as a regular expression; empty = not only of some.
+    pub nodes: Arc<str>,
 }
 
 impl Question {
     /// Windows shorter than this are not cut further.
     const SHORTEST: Millis = Millis::from_mins(5);
 
+    /// A table of all.
+    pub fn new(part: Part, window: Window) -> Self {
+        Self { part, window, nodes: Arc::from("") }
+    }
+
     /// PromQL, to be evaluated at the end of the window.
     pub fn text(&self, source: &Source) -> String {
-        self.part.text(source, (self.window.span().0 / 1000).max(1))
+        self.part.text(source, (self.window.span().0 / 1000).max(1), &self.nodes)
     }
 
     /// The same in two pieces, if it can be cut.
@@ -57,7 +65,7 @@ impl Question {
         (half >= Self::SHORTEST).then(|| {
             let Window { from, until } = self.window;
             [Window { from, until: middle }, Window { from: middle, until }]
-                .map(|window| Self { window, ..*self })
+                .map(|window| Self { window, ..self.clone() })
         })
     }
 }
@@ -65,17 +73,46 @@ impl Question {
 /// All questions about a window, oldest first.
 pub fn questions(source: &Source, window: Window, piece: Millis) -> Vec<Question> {
     let (often, daily) = Part::of(source.metric);
-    let of = |parts: &[Part], piece: Millis| {
+    let of = |parts: &'static [Part], piece: Millis| {
         let windows = window.pieces(piece).into_iter();
-        let parts = parts.to_vec();
-        windows.flat_map(move |window| {
-            parts.clone().into_iter().map(move |part| Question { part, window })
-        })
+        windows.flat_map(move |window| parts.iter().map(move |&part| Question::new(part, window)))
     };
-    let mut all: Vec<Question> =
-        of(&often, piece).chain(of(&daily, Millis::from_hours(24))).collect();
+    let mut all: Vec<Question> = of(often, piece).chain(of(daily, DAY)).collect();
     all.sort_by_key(|question| (question.window.until, question.part));
     all
+}
+
+/// What is asked when the rest is known: how the nodes that were registered within the window became Ready.
+/// Samples of all nodes would be many, and those of old nodes tell nothing.
+pub fn questions_of_nodes(facts: &Facts, window: Window) -> Vec<Question> {
+    let mut by_day: BTreeMap<i64, Vec<(&str, Timestamp)>> = BTreeMap::new();
+    for (name, node) in &facts.nodes {
+        let created = node.created.filter(|&at| window.from < at && at < window.until);
+        if let Some(created) = created.filter(|_| !node.gpus.is_empty()) {
+            by_day.entry(created.0.div_euclid(DAY.0)).or_default().push((name, created));
+        }
+    }
+    let groups = by_day.values().flat_map(|nodes| nodes.chunks(MOST_NODES));
+    let question = |nodes: &[(&str, Timestamp)]| {
+        let names: Vec<String> = nodes.iter().map(|(name, _)| literally(name)).collect();
+        let created = nodes.iter().map(|(_, created)| *created);
+        let (first, last) = (created.clone().min()?, created.max()?);
+        let window = Window { from: first, until: window.until.min(last + LONGEST_BOOT) };
+        Some(Question { part: Part::NodeReady, window, nodes: names.join("|").into() })
+    };
+    groups.filter_map(question).collect()
+}
+
+const DAY: Millis = Millis::from_hours(24);
+/// Names in one query.
+const MOST_NODES: usize = 50;
+/// A node that is not Ready by then is not looked at any further.
+const LONGEST_BOOT: Millis = Millis::from_hours(1);
+
+/// A regular expression that matches this text.
+fn literally(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    text.chars().flat_map(|c| (!is_plain(c)).then_some('\\').into_iter().chain([c])).collect()
 }
 
 #[cfg(test)]
@@ -99,7 +136,7 @@ mod tests {
 
     #[test]
     fn halves_are_the_whole_and_very_short_windows_have_none() {
-        let question = Question { part: Part::Created, window: window(0, 21_601) };
+        let question = Question::new(Part::Said, window(0, 21_601));
         let [first, second] = question.halves().unwrap();
         assert_eq!(first.window.until, second.window.from);
         assert_eq!((first.window.from, second.window.until), (Timestamp(0), question.window.until));

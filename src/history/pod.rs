@@ -97,12 +97,12 @@ pub fn demand_gpu_hours(pods: &[PodLife], window: Window) -> f64 {
 fn life(key: &PodKey, pod: &PodFacts, facts: &Facts, scrapes: &Scrapes) -> Option<PodLife> {
     let (namespace, name, _) = key.clone();
     let need = |resource: &str| {
-        let of = |gpus: &std::collections::BTreeMap<String, u32>| {
-            gpus.get(resource).copied().unwrap_or(0)
-        };
-        (of(&pod.gpus), of(&pod.gpus).max(of(&pod.init_gpus)))
+        let of_containers = pod.requests.iter().filter(|request| request.resource == resource);
+        let gpus = of_containers.fold(0_u32, |sum, request| sum.saturating_add(request.gpus));
+        (gpus, gpus.max(pod.init_gpus.get(resource).copied().unwrap_or(0)))
     };
-    let resources = pod.gpus.keys().chain(pod.init_gpus.keys());
+    let of_containers = pod.requests.iter().map(|request| &request.resource);
+    let resources = of_containers.chain(pod.init_gpus.keys());
     let (resource, (gpus, need)) = resources
         .map(|resource| (resource.clone(), need(resource)))
         .max_by_key(|(resource, (_, need))| (*need, std::cmp::Reverse(resource.clone())))?;
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::history::{
         Part,
-        testing::{Told, scrapes},
+        testing::{Told, of_pod, scrapes, series},
     };
 
     fn lives(told: &Told) -> Vec<PodLife> {
@@ -170,21 +170,26 @@ mod tests {
 
     /// A pod of 2 GPUs, created at 100, last seen at `last`.
     fn pod<'a>(told: &'a mut Told, uid: &str, last: i64) -> &'a mut Told {
-        told.pod(uid, Part::Gpus, &[("resource", "nvidia_com_gpu")], 2.0)
-            .pod(uid, Part::Created, &[], 100.0)
-            .pod(uid, Part::LastSeen, &[], last as f64)
+        told.asks(uid, 2.0, "", &[last]).says(uid, "kube_pod_created", 100.0)
+    }
+
+    fn phase<'a>(told: &'a mut Told, uid: &str, phase: &str) -> &'a mut Told {
+        let labels = [("__name__", "kube_pod_status_phase"), ("phase", phase)];
+        told.row(Part::Said, &[&of_pod(uid)[..], &labels].concat(), 1.0)
     }
 
     #[test]
     fn the_end_is_what_the_pod_says_then_its_deletion_then_the_middle_of_two_scrapes() {
+        let (completed, deleted) = ("kube_pod_completion_time", "kube_pod_deletion_timestamp");
         let mut told = Told::default();
-        pod(&mut told, "1", 600).pod("1", Part::Completed, &[], 500.0);
-        told.pod("1", Part::Phase, &[("phase", "Succeeded")], 1.0);
-        pod(&mut told, "2", 600).pod("2", Part::Completed, &[], 500.0);
-        pod(&mut told, "3", 600).pod("3", Part::Deleted, &[], 610.0);
-        pod(&mut told, "4", 600).pod("4", Part::Deleted, &[], 1800.0);
+        pod(&mut told, "1", 600).says("1", completed, 500.0);
+        phase(&mut told, "1", "Succeeded");
+        pod(&mut told, "2", 600).says("2", completed, 500.0);
+        pod(&mut told, "3", 600).says("3", deleted, 610.0);
+        pod(&mut told, "4", 600).says("4", deleted, 1800.0);
         pod(&mut told, "5", 3600);
-        pod(&mut told, "6", 600).pod("6", Part::Phase, &[("phase", "Failed")], 1.0);
+        pod(&mut told, "6", 600);
+        phase(&mut told, "6", "Failed");
         let ends: Vec<End> = lives(&told).iter().map(|life| life.end).collect();
         let expected = [
             End::At(at(500)),
@@ -197,24 +202,51 @@ mod tests {
             End::Unknown,
         ];
         assert_eq!(ends, expected);
+        assert!(lives(&told)[5].failed && !lives(&told)[0].failed);
     }
 
     #[test]
     fn one_pod_is_one_life_however_many_pieces_tell_of_it() {
         let mut told = Told::default();
-        pod(&mut told, "1", 600).pod("1", Part::Started, &[], 300.0);
-        pod(&mut told, "1", 1200).pod("1", Part::Started, &[], 320.0);
-        told.pod("1", Part::Scheduled, &[], 90.0);
+        pod(&mut told, "1", 600);
+        pod(&mut told, "1", 1200).says("1", "kube_pod_status_scheduled_time", 90.0);
+        for seconds in [320.0, 300.0, 310.0] {
+            told.says("1", "kube_pod_container_state_started", seconds);
+        }
         let lives = lives(&told);
         assert_eq!(lives.len(), 1);
-        assert_eq!((lives[0].started, lives[0].last_seen), (Some(at(300)), Some(at(1200))));
+        assert_eq!((lives[0].gpus, lives[0].last_seen), (2, Some(at(1200))));
+        assert_eq!(lives[0].started, Some(at(300)));
         assert_eq!(lives[0].scheduled, Some(at(100)), "nothing is placed before it is there");
+    }
+
+    #[test]
+    fn two_containers_add_up_and_two_exporters_do_not() {
+        let mut told = Told::default();
+        for (container, instance) in [("a", "x"), ("a", "y"), ("b", "x")] {
+            let labels =
+                [("container", container), ("instance", instance), ("resource", "nvidia_com_gpu")];
+            let labels = [&of_pod("1")[..], &labels].concat();
+            told.series(Part::Requests, series(&labels, &[(60, 2.0), (120, 2.0)]));
+        }
+        assert_eq!(lives(&told)[0].gpus, 4);
+    }
+
+    #[test]
+    fn without_instants_of_its_own_a_pod_came_and_was_placed_when_it_was_first_seen_so() {
+        let mut told = Told::default();
+        told.asks("1", 2.0, "", &[60, 120]).asks("1", 2.0, "n", &[180, 240]);
+        let life = lives(&told).remove(0);
+        assert_eq!((life.created, life.scheduled), (Some(at(60)), Some(at(180))));
+        assert_eq!((life.node.as_deref(), life.end), (Some("n"), End::About(at(270))));
     }
 
     #[test]
     fn an_init_container_can_need_more() {
         let mut told = Told::default();
-        pod(&mut told, "1", 600).pod("1", Part::InitGpus, &[("resource", "nvidia_com_gpu")], 8.0);
+        pod(&mut told, "1", 600);
+        let labels = [&of_pod("1")[..], &[("resource", "nvidia_com_gpu")]].concat();
+        told.row(Part::InitGpus, &labels, 8.0);
         let life = lives(&told).remove(0);
         assert_eq!((life.gpus, life.need), (2, 8));
     }
@@ -223,9 +255,15 @@ mod tests {
     fn owners_are_followed_to_the_outermost() {
         let mut told = Told::default();
         let owner = |kind, name| [("owner_kind", kind), ("owner_name", name)];
-        pod(&mut told, "1", 600).pod("1", Part::Owner, &owner("ReplicaSet", "web-5f"), 1.0);
-        pod(&mut told, "2", 600).pod("2", Part::Owner, &owner("Job", "nightly-1"), 1.0);
-        pod(&mut told, "3", 600).pod("3", Part::Owner, &owner("Job", "alone"), 1.0);
+        for (uid, owner) in [
+            ("1", owner("ReplicaSet", "web-5f")),
+            ("2", owner("Job", "nightly-1")),
+            ("3", owner("Job", "alone")),
+        ] {
+            pod(&mut told, uid, 600);
+            let name = [("__name__", "kube_pod_owner")];
+            told.row(Part::Said, &[&of_pod(uid)[..], &name, &owner].concat(), 1.0);
+        }
         let of = [("namespace", "ml"), ("replicaset", "web-5f")];
         told.row(Part::ReplicaSetOwner, &[&of[..], &owner("Deployment", "web")].concat(), 1.0);
         let of = [("namespace", "ml"), ("job_name", "nightly-1")];

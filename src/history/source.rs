@@ -13,6 +13,16 @@ pub enum GpuMetric {
     Scheduler,
 }
 
+impl GpuMetric {
+    /// Name of the metric.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KubeStateMetrics => "kube_pod_container_resource_requests",
+            Self::Scheduler => "kube_pod_resource_request",
+        }
+    }
+}
+
 /// Names of the labels that say whom a series is about. A target scraped without `honor_labels: true` has
 /// them as `exported_*` where they collide with its own.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,13 +6,10 @@
 
 use crate::{
     engine::{Memory, Settings},
-    history::{
-        PoolRule, Recovered, Scrapes, Sight, Window, guess, node_lives, pod_lives, questions,
-        recover,
-    },
+    history::{PoolRule, Recovered, Scrapes, Sight, Window, guess, node_lives, pod_lives, recover},
     live::index::Seeds,
     model::{Arrival, Finish, Pool},
-    prometheus::{At, Client, Query, ReadError, Wanted, answers, read, survey},
+    prometheus::{At, Client, Query, ReadError, Reading, Wanted, answers, read, survey},
     promql::Series,
     time::{Millis, Timestamp},
 };
@@ -20,8 +17,6 @@ use std::{sync::Arc, time::Duration};
 
 /// Nothing waits longer for it.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Span of time one query looks at.
-const PIECE: Millis = Millis::from_hours(12);
 const DAY: Millis = Millis::from_hours(24);
 
 /// Where the past is read from.
@@ -74,8 +69,8 @@ async fn past(source: &PastSource, now: Timestamp) -> Result<Past, ReadError> {
     let whole = Window { from: now - source.since, until: now };
     let found = survey(client, &source.wanted, whole).await?;
     let Some(window) = found.covered else { return Ok(Past::default()) };
-    let asked = questions(&found.source, window, PIECE);
-    let (facts, remarks) = read(client, &found.source, &asked, None, &|_| true).await?;
+    let reading = Reading { source: &found.source, window, piece: DAY, store: None };
+    let (facts, remarks) = read(client, reading, &|_, _| true).await?;
     for (remark, queries) in remarks {
         tracing::warn!(%remark, queries, "reading the past");
     }

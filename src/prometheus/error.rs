@@ -8,13 +8,26 @@ use thiserror::Error;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum QueryError {
     /// Nobody there, or the connection broke.
-    #[error("no connection: {0}; is the URL right, and can it be reached from here?")]
-    Connection(String),
+    #[error(
+        "no connection to {url}: {problem}; is the URL right, and can it be reached from here?"
+    )]
+    Connection {
+        /// Where to, without credentials.
+        url: String,
+        /// Why not.
+        problem: String,
+    },
     /// The other side is not whom it claims to be, or does not take us.
     #[error(
-        "TLS: {0}; name the authority of the server with --prometheus-ca, and its certificate's host in the URL"
+        "TLS with {url}: {problem}; name the authority of the server with --prometheus-ca, and its \
+         certificate's host in the URL"
     )]
-    Tls(String),
+    Tls {
+        /// With whom, without credentials.
+        url: String,
+        /// Why not.
+        problem: String,
+    },
     /// No answer in time.
     #[error("no answer within {0:?}; ask for less (--chunk) or wait longer (--prometheus-timeout)")]
     TimedOut(Duration),
@@ -93,7 +106,7 @@ impl QueryError {
     pub const fn passes(&self) -> bool {
         matches!(
             self,
-            Self::Connection(_) | Self::TimedOut(_) | Self::CutOff(_) | Self::Busy { .. }
+            Self::Connection { .. } | Self::TimedOut(_) | Self::CutOff(_) | Self::Busy { .. }
         )
     }
 

@@ -2,7 +2,7 @@
 
 use super::QueryError;
 use crate::promql::{AnswerFault, parse};
-use reqwest::{Response, StatusCode, header};
+use reqwest::{Response, StatusCode, Url, header};
 use std::{error::Error, time::Duration};
 
 /// The body of an answer that is JSON of the API, or what it is instead.
@@ -116,13 +116,17 @@ fn beginning(bytes: &[u8]) -> String {
     if line.is_empty() { "(nothing)".to_owned() } else { line }
 }
 
-/// Why a request had no answer at all.
-pub(super) fn failure(error: &reqwest::Error, timeout: Duration) -> QueryError {
+/// Why a request to `url` (without credentials) had no answer at all.
+pub(super) fn failure(error: &reqwest::Error, timeout: Duration, url: &Url) -> QueryError {
     if error.is_timeout() {
         return QueryError::TimedOut(timeout);
     }
-    let reason = reason(error);
-    if is_tls(error) { QueryError::Tls(reason) } else { QueryError::Connection(reason) }
+    let (url, problem) = (url.to_string(), reason(error));
+    if is_tls(error) {
+        QueryError::Tls { url, problem }
+    } else {
+        QueryError::Connection { url, problem }
+    }
 }
 
 fn is_tls(error: &(dyn Error + 'static)) -> bool {

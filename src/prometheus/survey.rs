@@ -47,13 +47,6 @@ pub async fn survey(client: &Client, wanted: &Wanted, window: Window) -> Result<
     Ok(Survey { found, source, covered, remarks: asker.remarks })
 }
 
-const fn gpu_metric(metric: GpuMetric) -> &'static str {
-    match metric {
-        GpuMetric::KubeStateMetrics => "kube_pod_container_resource_requests",
-        GpuMetric::Scheduler => "kube_pod_resource_request",
-    }
-}
-
 /// The usual resource, or the one that is there instead.
 fn usual(found: &Discovery, metric: GpuMetric) -> String {
     let names = match metric {
@@ -92,7 +85,7 @@ impl Asker<'_> {
         metric: GpuMetric,
         window: Window,
     ) -> Result<Option<Window>, ReadError> {
-        let metric = gpu_metric(metric);
+        let metric = metric.name();
         let text = format!("count(last_over_time({metric}[1d]))");
         let first = window.until.min(window.from + DAY);
         let days = self.series(text, At::Range(first, window.until, DAY)).await?;
@@ -123,7 +116,7 @@ impl Asker<'_> {
                 found.series.insert(need.metric.to_owned(), series.last().unwrap_or(1.0) as u64);
             }
         }
-        let metric = gpu_metric(metric);
+        let metric = metric.name();
         let text = format!("count by (resource) (last_over_time({metric}{{{GPU_LIKE}}}[1d]))");
         let first = window.until.min(window.from + DAY);
         for series in self.series(text, At::Range(first, window.until, DAY)).await? {
@@ -135,7 +128,7 @@ impl Asker<'_> {
 
     /// One series tells how its labels are called.
     async fn names(&mut self, metric: GpuMetric, at: Timestamp) -> Result<Names, ReadError> {
-        let text = format!("topk(1, last_over_time({}[1d]))", gpu_metric(metric));
+        let text = format!("topk(1, last_over_time({}[1d]))", metric.name());
         let series = self.series(text, At::Instant(at)).await?;
         let of_pods = Names::of(series.first().map_or(&Labels::new(), |series| &series.labels));
         let series = self

@@ -7,14 +7,18 @@ use super::{
 use crate::{
     history::{
         Facts, GpuMetric, LeadSamples, NodeLife, PodLife, PoolRule, Recovered, Scrapes, Sight,
-        Window, guess, node_lives, pod_lives, questions, recover,
+        Window, guess, node_lives, pod_lives, recover,
     },
-    prometheus::{At, Client, Query, ReadError, Store, Survey, Wanted, answers, read, survey},
+    prometheus::{
+        At, Client, Query, ReadError, Reading, Settings, Store, Survey, Wanted, answers, read,
+        survey,
+    },
     promql::{Remark, Series},
     sim::watch::Watch,
     time::{Millis, Timestamp},
 };
 use anyhow::bail;
+use futures::{StreamExt, stream};
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 
@@ -67,13 +71,13 @@ pub(super) async fn all(client: &Client, asked: &Asked<'_>) -> anyhow::Result<Ga
         () = until_interrupted() => return Ok(Gathered::Interrupted),
     };
     let window = covered(&looks, asked);
-    let asked_for = questions(&found.source, window, asked.chunk);
     let bar = Bar::new("reading");
-    let go_on = |done: usize| {
-        bar.advanced(done as u64, asked_for.len() as u64);
+    let go_on = |done: usize, of: usize| {
+        bar.advanced(done as u64, of as u64);
         !interrupted()
     };
-    let (facts, said) = match read(client, &found.source, &asked_for, asked.store, &go_on).await {
+    let reading = Reading { source: &found.source, window, piece: asked.chunk, store: asked.store };
+    let (facts, said) = match read(client, reading, &go_on).await {
         Ok(read) => read,
         Err(ReadError::Interrupted) => return Ok(Gathered::Interrupted),
         Err(error) => return Err(error.into()),
@@ -107,13 +111,18 @@ async fn sight(
     let text = sight.text(&found.source);
     // A piece has at most 10,000 points.
     let piece = (step * 10_000).min(Millis::from_hours(24));
-    let mut series: Vec<Series> = Vec::new();
-    for window in asked.window.pieces(piece) {
+    let queries = asked.window.pieces(piece).into_iter().map(|window| {
         let at = At::Range(window.from + step, window.until, step);
-        let query = Query { text: text.clone(), at };
-        let (some, said) = answers(client, &query, asked.store)
-            .await
-            .map_err(|error| ReadError::Query { error, text: text.clone() })?;
+        Query { text: text.clone(), at }
+    });
+    let answers = queries.map(|query| async move {
+        let answer = answers(client, &query, asked.store).await;
+        answer.map_err(|error| ReadError::Query { error, text: query.text })
+    });
+    let mut answers = stream::iter(answers).buffered(Settings::PARALLEL);
+    let mut series: Vec<Series> = Vec::new();
+    while let Some(answer) = answers.next().await {
+        let (some, said) = answer?;
         series.extend(some);
         for remark in said {
             *remarks.entry(remark).or_default() += 1;
