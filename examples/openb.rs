@@ -4,7 +4,7 @@
 //! the cluster has (then 130 % of it); what does not fit is turned away. The figure is the share of all GPUs
 //! given out. Nodes and jobs: Alibaba GPU trace 2023, `openb_*.csv[.gz]`.
 //!
-//! `cargo run --release --no-default-features --example openb -- FOLDER [mix,..] [placement,..] [seeds]`
+//! `cargo run --release --no-default-features --example openb -- FOLDER [mix,..] [placement,..] [seeds] [first seed]`
 //!
 //! # Source
 //! Weng et al., USENIX ATC 2023, section 6 and the simulator that goes with it: each job of the trace once,
@@ -173,7 +173,10 @@ struct Memo {
 
 fn learned(input: &Input, counts: &[u64]) -> Mix {
     let class = |(job, &weight): (&Job, &u64)| Class { part: job.part, models: job.models, weight };
-    Mix::new(input.classes.iter().zip(counts).map(class))
+    let gpus = |node: &Node| u64::from(node.gpus);
+    let supply =
+        |models| input.nodes.iter().filter(|node| node.model & models != 0).map(gpus).sum();
+    Mix::with_supply(input.classes.iter().zip(counts).map(class), supply)
 }
 
 /// Each job once and random ones again until 130 % of the GPUs are asked for, shuffled.
@@ -270,6 +273,7 @@ fn main() {
     let mixes = args.next().unwrap_or_else(|| "default,gpushare40,multigpu20".to_owned());
     let wanted = args.next().unwrap_or_default();
     let seeds: u64 = args.next().map_or(10, |text| text.parse().expect("seeds: a number"));
+    let first: u64 = args.next().map_or(42, |text| text.parse().expect("first seed: a number"));
     for mix in mixes.split(',') {
         let input = read(&folder, mix);
         for (name, score) in PLACEMENTS {
@@ -277,7 +281,7 @@ fn main() {
                 continue;
             }
             let runs: Vec<(f64, f64)> =
-                (0..seeds).into_par_iter().map(|seed| run(&input, score, 42 + seed)).collect();
+                (0..seeds).into_par_iter().map(|seed| run(&input, score, first + seed)).collect();
             let mean = |of: fn(&(f64, f64)) -> f64| runs.iter().map(of).sum::<f64>() / seeds as f64;
             println!("{mix:14} {name:14} {:6.2} {:6.2}", mean(|run| run.0), mean(|run| run.1));
         }

@@ -178,7 +178,7 @@ impl ExtenderSnapshot {
             models: if models.is_empty() { u64::MAX } else { self.bits(models) },
             weight: *weight,
         };
-        let mix = Mix::new(expected.iter().map(class));
+        let mix = Mix::with_supply(expected.iter().map(class), |models| self.gpus_of(models));
         if mix == *self.mix {
             return;
         }
@@ -232,6 +232,12 @@ impl ExtenderSnapshot {
     /// The jobs to come.
     pub fn mix(&self) -> &Mix {
         &self.mix
+    }
+
+    /// GPUs of all nodes of these models.
+    fn gpus_of(&self, models: u64) -> u64 {
+        let of_model = self.nodes().filter(|node| node.model_bits & models != 0);
+        of_model.flat_map(|node| &node.offers).map(|offer| offer.allocatable).sum()
     }
 
     fn learn_models(&mut self, names: &[String]) {

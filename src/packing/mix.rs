@@ -9,9 +9,16 @@ use super::{Part, Room};
 use std::cmp::Reverse;
 
 /// More classes than this make scoring slow without changing it.
-const CLASSES_MAX: usize = 32;
-/// The classes kept make up so many percent of the jobs.
-const COVERED_PERCENT: u64 = 95;
+const CLASSES_MAX: usize = 64;
+/// The classes kept make up so many percent of the jobs. With 95 % the jobs that insist on a rare GPU model are
+/// among those left out, and the others take its GPUs.
+const COVERED_PERCENT: u64 = 99;
+/// Nothing is worth more than so many times what it would be if every job took every model.
+const SCARCITY_MAX: u64 = 1_000;
+/// Units of [`Mix::worths`].
+const MILLI: u64 = 1_000;
+/// [`Mix::loss`] is the mean of so many views of a node.
+const VIEWS: u64 = 2;
 
 /// Losses (see [`Mix::loss`]) that differ by less, in millionths of a GPU, are equal: other reasons decide.
 pub const LOSS_STEP: i64 = 5_000;
@@ -31,11 +38,24 @@ pub struct Class {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mix {
     classes: Vec<Class>,
+    /// Of each class, what a GPU it could use is worth: its weight over the share of all GPUs that it takes,
+    /// in thousandths.
+    worths: Vec<u64>,
 }
 
 impl Mix {
-    /// The most frequent classes that together make up 95 % of all, at most 32.
+    /// The most frequent classes that together make up 99 % of all, at most 64, of a cluster where all nodes
+    /// are of one model.
     pub fn new(counts: impl IntoIterator<Item = Class>) -> Self {
+        Self::with_supply(counts, |_| 1)
+    }
+
+    /// The same where models are told apart. `supply`: how many GPUs the cluster has of these models (bits as
+    /// in [`Class::models`]).
+    pub fn with_supply(
+        counts: impl IntoIterator<Item = Class>,
+        supply: impl Fn(u64) -> u64,
+    ) -> Self {
         let mut classes: Vec<Class> =
             counts.into_iter().filter(|class| class.weight > 0 && class.part.devices > 0).collect();
         classes.sort_by_key(|&Class { part, models, weight }| (Reverse(weight), part, models));
@@ -46,7 +66,17 @@ impl Mix {
             u128::from(covered) * 100 >= u128::from(all) * u128::from(COVERED_PERCENT)
         });
         classes.truncate(enough.map_or(CLASSES_MAX, |last| (last + 1).min(CLASSES_MAX)));
-        Self { classes }
+        let all = supply(u64::MAX);
+        let scarcity = |models: u64| match supply(models) {
+            0 => MILLI,
+            some => {
+                let times = u128::from(all) * u128::from(MILLI) / u128::from(some);
+                times.min(u128::from(SCARCITY_MAX * MILLI)) as u64
+            }
+        };
+        let worth = |class: &Class| class.weight.saturating_mul(scarcity(class.models));
+        let worths = classes.iter().map(worth).collect();
+        Self { classes, worths }
     }
 
     /// The classes, most frequent first.
@@ -70,27 +100,30 @@ impl Mix {
     /// What placing the part, which must fit, takes from the jobs to come beyond its own demand: millionths
     /// of a GPU, the mean over the mix. Negative = it uses up what is of little use to others.
     ///
-    /// Fragmentation notices that CPU or memory run short when not a single job fits any more, which is late.
-    /// So the mean is taken of two views: the GPUs that one job of a class could use now (fragmentation), and
-    /// those that jobs of that class alone could use up, CPU, memory and devices in proportion. On the nodes
-    /// and jobs of the paper that leaves fewer GPUs idle than fragmentation alone.
+    /// Two things are added to the fragmentation of the paper. It notices that CPU or memory run short when not
+    /// a single job fits any more, which is late. So the mean is taken of two views: the GPUs that one job of a
+    /// class could use now (fragmentation), and those that jobs of that class alone could use up, CPU, memory
+    /// and devices in proportion. And it takes a GPU of a rare model for as useful as any other that as many
+    /// jobs accept. Here what a class could use counts the more, the fewer GPUs there are that it takes. On the
+    /// nodes and jobs of the paper both leave fewer GPUs idle than fragmentation alone.
     pub fn loss(&self, room: &Room, model: u64, part: &Part) -> i64 {
         let weights: i128 = self.classes.iter().map(|class| i128::from(class.weight)).sum();
         if weights == 0 {
             return 0;
         }
-        let stranded = |room: &Room| self.stranded(room, model) as i128;
-        let added = stranded(&after(room, part)) - stranded(room);
-        (added * 1000 / (2 * weights)) as i64
+        let usable = |room: &Room| self.usable(room, model) as i128;
+        let lost = usable(room) - usable(&after(room, part));
+        let demand = i128::from(part.demand_milli()) * i128::from(VIEWS * MILLI) * weights;
+        ((lost - demand) / (i128::from(VIEWS) * weights)) as i64
     }
 
-    /// Fragmentation plus what jobs of each class alone would leave, summed over the weights.
-    fn stranded(&self, room: &Room, model: u64) -> u128 {
-        let of_class = |class: &Class| {
-            let left = u128::from(room.free_milli) - u128::from(filled(room, model, class));
-            u128::from(class.weight) * (useless(room, model, class) + left)
+    /// What jobs of the mix could use, one at a time plus each class alone, by what it is worth.
+    fn usable(&self, room: &Room, model: u64) -> u128 {
+        let of_class = |(class, &worth): (&Class, &u64)| {
+            let now = u128::from(room.free_milli) - useless(room, model, class);
+            u128::from(worth) * (now + u128::from(filled(room, model, class)))
         };
-        self.classes.iter().map(of_class).sum()
+        self.classes.iter().zip(&self.worths).map(of_class).sum()
     }
 }
 
@@ -152,10 +185,10 @@ mod tests {
 
     #[test]
     fn rare_classes_are_left_out() {
-        let common = class(part(1, 1000, 0), 95);
-        let mix = Mix::new([class(part(8, 1000, 0), 5), common, class(part(0, 1000, 7), 900)]);
+        let common = class(part(1, 1000, 0), 99);
+        let mix = Mix::new([class(part(8, 1000, 0), 1), common, class(part(0, 1000, 7), 900)]);
         assert_eq!(mix.classes(), [common]);
-        assert_eq!(Mix::new((1..100).map(|cpu| class(part(1, 1000, cpu), 1))).classes().len(), 32);
+        assert_eq!(Mix::new((1..100).map(|cpu| class(part(1, 1000, cpu), 1))).classes().len(), 64);
     }
 
     /// By hand: of two devices 400 and 1000 are left. A job of 500 can use the 1000, one of 1000 too, one of
@@ -183,6 +216,23 @@ mod tests {
         assert_eq!(mix.loss(&room, ANY, &part(1, 1000, 20_000)), 500_000);
         assert_eq!(mix.loss(&room, ANY, &part(1, 1000, 10_000)), 0);
         assert_eq!(mix.loss(&node(4, 80_000), ANY, &part(1, 1000, 20_000)), 0);
+    }
+
+    /// By hand: 8 GPUs of model 0, 2 of model 1. Half of the jobs insist on model 1, so each of its GPUs is wanted
+    /// by the half that takes any and by 5 times the other half: 1/2 + 5/2 = 3. A GPU of model 0 is wanted by
+    /// the first half only. What is beyond the GPU itself is the loss.
+    #[test]
+    fn a_rare_model_is_left_to_those_who_insist_on_it() {
+        let (any, rare) = (class(part(1, 1000, 0), 1), class(part(1, 1000, 0), 1));
+        let rare = Class { models: 2, ..rare };
+        let supply = |models: u64| {
+            [8, 2].iter().zip(0..).map(|(gpus, bit)| gpus * (models >> bit & 1)).sum()
+        };
+        let mix = Mix::with_supply([any, rare], supply);
+        let loss = |model: u64| mix.loss(&node(2, 10_000), model, &part(1, 1000, 0));
+        assert_eq!((loss(1), loss(2)), (-500_000, 2_000_000));
+        let unaware = Mix::new([any, rare]);
+        assert_eq!(unaware.loss(&node(2, 10_000), 2, &part(1, 1000, 0)), 0);
     }
 
     #[test]
