@@ -11,10 +11,10 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use prewarm::{
-    engine::{Decision, Memory, Settings, decide},
+    engine::{Decision, Memory, Settings, SignalSettings, decide},
     model::{
-        Action, Arrival, Finish, Free, NodeId, NodeSnapshot, NodeStage, OwnerId, Pool, ReplayedDay,
-        ShapeId, Snapshot, Trace, Waiting,
+        Action, Arrival, Finish, Free, NodeId, NodeSnapshot, NodeStage, OwnerId, Pool, ReadValue,
+        Reading, ReplayedDay, ShapeId, Snapshot, Trace, Waiting,
     },
     selector::replay,
     sim::{arrivals, scenario},
@@ -167,6 +167,33 @@ impl Cluster {
             pool.arrivals = (self.job..self.job + 3).map(arrival).collect();
             self.job += 3;
         }
+        for (pool, settings) in self.snapshot.pools.iter_mut().zip(&self.live.settings.pools) {
+            let value = ReadValue::Units(f64::from(self.job % 97));
+            let reading =
+                |signal: &SignalSettings| Reading { name: signal.name.clone(), at, value };
+            pool.signals = settings.signals.iter().map(reading).collect();
+        }
+    }
+
+    /// The same with eight signals a pool, each with a week of samples, studied as they fall due.
+    fn hearing(mut self) -> Self {
+        let signals: Vec<SignalSettings> =
+            (0..8).map(|nth| SignalSettings::new(format!("s{nth}"))).collect();
+        for pool in &mut self.live.settings.pools {
+            pool.signals.clone_from(&signals);
+        }
+        let (settings, memory) = (&self.live.settings, &mut self.live.memory);
+        memory.follow(settings);
+        let week = 7 * 24 * 60;
+        let from = self.now - Millis::from_mins(week);
+        for pool in 0..settings.pools.len() {
+            for (nth, signal) in (1..).zip(&signals) {
+                let value = |minute: i64| Some(((minute * 7919 * nth) % 211) as f64);
+                let values: Vec<Option<f64>> = (0..week).map(value).collect();
+                memory.recall_signal(pool, &signal.name, from, Millis::from_mins(1), &values);
+            }
+        }
+        self
     }
 
     fn decide(&mut self) -> Decision {
@@ -193,6 +220,8 @@ fn decisions(criterion: &mut Criterion) {
         let name = format!("1000 nodes, {pools} pools, {waiting} waiting");
         let mut cluster = Cluster::new(pools, waiting);
         println!("decide/{name}: {}", quantiles(&mut cluster));
+        let mut hearing = Cluster::new(pools, waiting).hearing();
+        println!("decide/{name}, 8 signals a pool: {}", quantiles(&mut hearing));
         group.bench_function(name, |bench| {
             bench.iter(|| {
                 cluster.step();

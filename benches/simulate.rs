@@ -101,6 +101,7 @@ fn table(criterion: &mut Criterion) {
         setup: &setup,
         policies: &policies,
         decisions: None,
+        signals: &[],
         past: None,
     };
     let mut group = criterion.benchmark_group("table");

@@ -13,5 +13,6 @@ pub mod past;
 pub mod policy;
 pub mod report;
 pub mod scenario;
+pub mod signals;
 pub mod watch;
 pub mod yardstick;

@@ -6,7 +6,7 @@
 mod support;
 
 use prewarm::{
-    engine::Settings,
+    engine::{Settings, SignalSettings},
     model::{Action, NodeStage, Pool, Snapshot},
     sim::{arrivals, scenario},
     time::{Millis, Timestamp},
@@ -93,6 +93,9 @@ fn no_adversary_makes_speculation_cost_more_than_its_budget() {
             let setup = setup();
             let mut settings = Settings::new(setup.pools.clone(), kappa);
             settings.pools[0].ledger.rho_permille = rho_permille;
+            if jobs == 2 {
+                settings.pools[0].signals = ["queue", "users"].map(SignalSettings::new).into();
+            }
             settings.pools[0].ledger.capacity_node_ms = Millis::from_hours(capacity).0;
             let (rows, books) = spite(&settings, &setup, jobs, 12);
             assert!(books.engine.faults.is_empty(), "{:?}", books.engine.faults);

@@ -49,6 +49,7 @@ fn the_report_says_what_the_run_did() {
         setup: &setup,
         policies: &policies,
         decisions: None,
+        signals: &[],
         past: None,
     };
     let (report, _) = compare(&comparison, &());
@@ -105,6 +106,7 @@ fn the_gap_is_measured_between_the_references() {
         setup: &setup,
         policies: &policies,
         decisions: None,
+        signals: &[],
         past: None,
     };
     let (report, _) = compare(&comparison, &());

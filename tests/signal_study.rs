@@ -221,10 +221,13 @@ fn margins() {
                 continue;
             }
             let room = world.minutes() - length;
-            let starts: Vec<i64> = (0..10).map(|nth| room * nth / 9).collect();
-            let count = if room < 60 { 1 } else { 10 };
+            let starts: Vec<i64> = (0..6).map(|nth| room * nth / 5).collect();
+            let count = if room < 60 { 1 } else { 6 };
             for signal in &drawn {
                 for kappa in [5.0, 20.0, 100.0] {
+                    if kappa != 20.0 && hours != 24 {
+                        continue;
+                    }
                     let word = (signal.gpus_per_unit, 1.0 - 1.0 / kappa);
                     let studies = starts[..count].iter().filter_map(|&from| {
                         world.study(&signal.values, (from, from + length), word)

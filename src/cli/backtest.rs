@@ -282,6 +282,7 @@ fn simulated(
         setup,
         policies,
         decisions: None,
+        signals: &[],
         past: Some(Past { actual: &happened, gpu_hour_price: args.gpu_hour_price }),
     };
     let (mut report, pictures) = compare(&comparison, &bar);

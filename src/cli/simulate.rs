@@ -19,6 +19,7 @@ use crate::{
         policy::PolicySpec,
         report::{self, PolicyPictures, Report},
         scenario,
+        signals::{self, Rehearsed},
     },
     time::{Millis, Timestamp},
     world::{Placement, Setup},
@@ -132,6 +133,8 @@ struct Case {
     trace: Trace,
     setup: Setup,
     policies: Vec<PolicySpec>,
+    /// By pool.
+    signals: Vec<Vec<Rehearsed>>,
     expectations: Vec<Expectation>,
 }
 
@@ -150,6 +153,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
             setup: &case.setup,
             policies: &case.policies,
             decisions: decisions.as_ref().map(|sink| sink as &Sink),
+            signals: &case.signals,
             past: None,
         };
         compare(&comparison, &bar)
@@ -306,9 +310,15 @@ fn scenario_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
             .with_context(|| path.display().to_string())?,
         false => policies(&args.policy)?,
     };
-    let pools = named_pools(args)?.unwrap_or(scenario.pools);
+    let pools = named_pools(args)?.unwrap_or_else(|| scenario.pools.clone());
+    let pools = with_supply(args, with_flags(args, pools))?;
+    if let Some(out) = &args.report {
+        let files = signals::files(&scenario, path);
+        files.iter().try_for_each(|file| file::refuse_overwriting(out, file))?;
+    }
+    let signals = signals::load(&scenario, &pools, path)?;
     let setup = Setup {
-        pools: with_supply(args, with_flags(args, pools))?,
+        pools,
         placement: args.placement.unwrap_or(placement),
         decision_every: scenario.decision_every,
         seed: args.seed.unwrap_or(scenario.seed),
@@ -316,7 +326,8 @@ fn scenario_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
         score_from: args.score_from.map_or(scenario.score_from, |from| from.within(end)),
         series_bin: series_bin(args.report.as_deref(), end),
     };
-    Ok(Case { name: scenario.name, trace, setup, policies, expectations: scenario.expect })
+    let (name, expectations) = (scenario.name, scenario.expect);
+    Ok(Case { name, trace, setup, policies, signals, expectations })
 }
 
 /// Synthetic demand and the trace files that the scenario names.
@@ -350,7 +361,8 @@ fn trace_case(args: &Args, path: &Path) -> anyhow::Result<Case> {
         series_bin: series_bin(args.report.as_deref(), end),
     };
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok(Case { name, trace, setup, policies, expectations: Vec::new() })
+    let (signals, expectations) = (Vec::new(), Vec::new());
+    Ok(Case { name, trace, setup, policies, signals, expectations })
 }
 
 fn read_trace(args: &Args, path: &Path) -> anyhow::Result<Trace> {

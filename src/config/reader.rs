@@ -150,6 +150,10 @@ impl<'a> Field<'a> {
         if matches!(self.node.value, Value::List(_)) { self.items() } else { vec![self.clone()] }
     }
 
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.node.value, Value::Null)
+    }
+
     pub(super) fn is_map(&self) -> bool {
         matches!(self.node.value, Value::Map(_))
     }

@@ -8,11 +8,13 @@ mod demand;
 mod expectation;
 mod job;
 mod pool;
+mod signal;
 mod source;
 
 pub use demand::{Bursts, Cron, Demand, Profile, Rollout};
 pub use expectation::{Comparison, Expectation, Reference};
 pub use job::{JobRow, RunTime, Template};
+pub use signal::{Signal, SignalValues};
 pub use source::Source;
 
 use super::{
@@ -86,6 +88,8 @@ pub struct Scenario {
     pub decision_every: Millis,
     /// In order of preference; at least one.
     pub pools: Vec<model::Pool>,
+    /// By pool: metrics that move before jobs do.
+    pub signals: Vec<Vec<Signal>>,
     /// Policies to compare; empty = the caller's table.
     pub policies: Vec<String>,
     /// Where jobs come from; at least one.
@@ -115,6 +119,8 @@ fn read(file: &str, root: &Field<'_>) -> Scenario {
     let end = read_end(&fields);
     let starts_at = read_start(&fields);
     let policies = read_policies(&fields);
+    let (pools, signals) =
+        fields.need("pools").map_or_else(Default::default, |field| pool::read_all(&field));
     let scenario = Scenario {
         name: fields.get("name").map_or_else(|| stem(file), |field| field.text()),
         description: fields.get("description").map_or_else(String::new, |field| field.text()),
@@ -128,7 +134,8 @@ fn read(file: &str, root: &Field<'_>) -> Scenario {
         decision_every: fields
             .get("decisionEvery")
             .map_or(Millis::from_secs(10), |field| field.positive_duration()),
-        pools: fields.need("pools").map_or_else(Vec::new, |field| pool::read_all(&field)),
+        pools,
+        signals,
         arrivals: fields
             .need("arrivals")
             .map_or_else(Vec::new, |field| source::read_all(&field, starts_at, end)),

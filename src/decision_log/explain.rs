@@ -1,6 +1,8 @@
 //! One decision about one pool, as a person would explain it: what was done and why, what was wanted
 //! and not allowed, what was seen, and when it will look again.
 
+mod signals;
+
 use super::{Entry, instant, span};
 use crate::{
     engine::{Decision, PoolReport, Settings},
@@ -49,10 +51,9 @@ pub fn explain_decision(
 ) -> Option<Explanation> {
     let report = decision.why.get(pool)?;
     let name = &settings.pools.get(pool)?.pool.name;
-    let sentences = [
-        Some(outcome(report)),
-        Some(waiting(report)),
-        Some(ahead(report)),
+    let mut sentences = vec![Some(outcome(report)), Some(waiting(report)), Some(ahead(report))];
+    sentences.extend(report.signals.iter().map(|signal| Some(signals::sentence(signal))));
+    sentences.extend([
         held_back(report),
         distrust(report),
         Some(strategy(report)),
@@ -60,7 +61,7 @@ pub fn explain_decision(
         idle(report),
         Some(seen(report)),
         Some(next_look(now, decision.wake_at)),
-    ];
+    ]);
     Some(Explanation {
         pool: name.clone(),
         line: 0,

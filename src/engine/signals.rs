@@ -198,8 +198,10 @@ impl Heard {
         if beside.now - at > OLD {
             return 0;
         }
-        let wait =
-            standing(beside.lead, settings.lead.or(self.study.and_then(|study| study.lead())));
+        let wait = standing(
+            beside.lead,
+            settings.lead.or_else(|| self.study.as_ref().and_then(Study::lead)),
+        );
         let stood = match wait {
             Millis::ZERO => units,
             wait => self.track.lowest_since(beside.now - wait).map_or(units, |low| low.min(units)),

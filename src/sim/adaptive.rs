@@ -3,7 +3,10 @@
 //! [`EngineRun`] hands the kernel's snapshots to [`decide`], replays days when one is over, writes the
 //! decision log and keeps the books of which strategy was followed when.
 
-use super::report::{ActiveStrategy, EngineReport, LedgerReport, PromisedReport};
+use super::{
+    report::{ActiveStrategy, EngineReport, LedgerReport, PromisedReport},
+    signals::Rehearsed,
+};
 use crate::{
     decision_log::LogWriter,
     engine::{Decision, Memory, PromiseTotals, Settings, decide},
@@ -20,6 +23,7 @@ use std::{collections::BTreeMap, io::Write, mem};
 pub struct EngineRun<'a> {
     settings: Settings,
     memory: Memory,
+    signals: &'a [Vec<Rehearsed>],
     log: Option<LogWriter<Box<dyn Write + 'a>>>,
     /// Replays done since the last look.
     done: Vec<ReplayedDay>,
@@ -33,17 +37,27 @@ pub struct EngineRun<'a> {
 }
 
 impl<'a> EngineRun<'a> {
-    /// For the pools of `setup`, where a waiting GPU-hour costs `kappa` GPU-hours. What is written to `log`
+    /// For the pools of `setup`, where a waiting GPU-hour costs `kappa` GPU-hours, with the `signals` of each
+    /// pool. What is written to `log`
     /// cannot fail the run: whoever gives it looks after its errors.
-    pub fn new(setup: &Setup, kappa: f64, log: Option<Box<dyn Write + 'a>>) -> Self {
+    pub fn new(
+        setup: &Setup,
+        kappa: f64,
+        signals: &'a [Vec<Rehearsed>],
+        log: Option<Box<dyn Write + 'a>>,
+    ) -> Self {
         let pools = setup.pools.iter().cloned();
-        let settings = Settings { placement: setup.placement, ..Settings::new(pools, kappa) };
+        let mut settings = Settings { placement: setup.placement, ..Settings::new(pools, kappa) };
+        for (pool, signals) in settings.pools.iter_mut().zip(signals) {
+            pool.signals = signals.iter().map(|signal| signal.settings.clone()).collect();
+        }
         let memory = Memory::new(&settings);
         let log = log.and_then(|out| LogWriter::start(out, &settings, &memory).ok());
         let pools = settings.pools.len();
         Self {
             settings,
             memory,
+            signals,
             log,
             done: Vec::new(),
             active: vec![Vec::new(); pools],
@@ -96,12 +110,16 @@ impl<'a> EngineRun<'a> {
 impl Controller for EngineRun<'_> {
     fn decide(&mut self, now: Timestamp, snapshot: &mut Snapshot) -> (Vec<Action>, Timestamp) {
         snapshot.replays = mem::take(&mut self.done);
+        for (pool, signals) in snapshot.pools.iter_mut().zip(self.signals) {
+            pool.signals = signals.iter().map(|signal| signal.reading(now)).collect();
+        }
         let decision = decide(now, snapshot, &self.settings, &mut self.memory);
         if let Some(log) = &mut self.log {
             // The sink remembers its first error.
             log.look(now, snapshot, &decision).ok();
         }
         snapshot.replays.clear();
+        snapshot.pools.iter_mut().for_each(|pool| pool.signals.clear());
         self.keep_books(now, &decision);
         let due = decision.replays_due.iter();
         let briefs = due

@@ -14,6 +14,7 @@ use super::{
         ActiveStrategy, Bounds, ByKappa, EngineReport, PastReport, PolicyPictures, PolicyReport,
         PoolSummary, Report, SettingsSummary, TraceSummary, WaitSeconds,
     },
+    signals::Rehearsed,
     watch::Watch,
     yardstick::{self, KAPPAS, Score, gap_closed, quantile_ms},
 };
@@ -48,6 +49,8 @@ pub struct Comparison<'a> {
     /// Where the engine's decisions are written; only with a single adaptive policy. The sink looks after
     /// its own errors.
     pub decisions: Option<&'a Sink>,
+    /// By pool: signals that the engine hears. May be empty.
+    pub signals: &'a [Vec<Rehearsed>],
     /// What really happened, if that is known: it is the first row of the report.
     pub past: Option<Past<'a>>,
 }
@@ -169,7 +172,8 @@ fn run_engine(
 ) -> Run {
     let (trace, setup) = (comparison.trace, comparison.setup);
     let log = comparison.decisions.map(|sink| Box::new(Shared(sink)) as Box<dyn Write>);
-    let mut engine = EngineRun::new(setup, kappa, log);
+    let signals = if spec.hears_signals() { comparison.signals } else { &[] };
+    let mut engine = EngineRun::new(setup, kappa, signals, log);
     let outcome = meter.run(|go_on| world::run_controlled(trace, setup, &mut engine, go_on));
     let mut run = scored(comparison, spec, outcome);
     run.report.engine = engine.finish();

@@ -50,7 +50,7 @@ enum Policy {
     Dsp { idle: Millis },
     Quantile(SpareRule),
     Profile { level: f64, idle: Idle },
-    Adaptive { kappa: f64 },
+    Adaptive { kappa: f64, hears: bool },
     BestFixed { kappa: f64 },
     Clairvoyant,
 }
@@ -71,7 +71,7 @@ const POLICIES: [(&str, Reader); 14] = [
     ("dsp", dsp),
     ("quantile", quantile),
     ("profile", profile),
-    ("adaptive", |knobs| Ok(Policy::Adaptive { kappa: kappa(knobs)? })),
+    ("adaptive", adaptive),
     ("best-fixed", |knobs| Ok(Policy::BestFixed { kappa: kappa(knobs)? })),
     ("clairvoyant", |_| Ok(Policy::Clairvoyant)),
 ];
@@ -147,9 +147,14 @@ impl PolicySpec {
     /// The engine at this kappa.
     pub const fn adaptive_kappa(&self) -> Option<f64> {
         match self.policy {
-            Policy::Adaptive { kappa } => Some(kappa),
+            Policy::Adaptive { kappa, .. } => Some(kappa),
             _ => None,
         }
+    }
+
+    /// Whether outside signals are heard: the engine, unless it says `signals=no`.
+    pub const fn hears_signals(&self) -> bool {
+        matches!(self.policy, Policy::Adaptive { hears: true, .. })
     }
 
     /// The best of the engine's candidates in hindsight at this kappa.
@@ -281,6 +286,10 @@ fn dsp(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
 
 fn kappa(knobs: &mut Knobs<'_>) -> Result<f64, String> {
     knobs::number(knobs.value("the cost of a waiting GPU-hour in GPU-hours, as in adaptive@20")?)
+}
+
+fn adaptive(knobs: &mut Knobs<'_>) -> Result<Policy, String> {
+    Ok(Policy::Adaptive { kappa: kappa(knobs)?, hears: !knobs.says("signals", "no") })
 }
 
 const UNITS: [(&str, Unit); 4] = [

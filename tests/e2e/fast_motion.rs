@@ -82,7 +82,7 @@ fn simulated(rows: &[Row]) -> Figures {
         score_from: Timestamp::ZERO,
         series_bin: None,
     };
-    let mut engine = EngineRun::new(&setup, 20.0, None);
+    let mut engine = EngineRun::new(&setup, 20.0, &[], None);
     let outcome = world::run_controlled(&trace, &setup, &mut engine, &|_| true);
     let alive = outcome.nodes.iter().map(|node| {
         (node.gone.min(setup.end) - node.requested.min(setup.end)).as_secs_f64() / 3600.0

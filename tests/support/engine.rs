@@ -2,9 +2,14 @@
 
 use super::{Row, job, setup, trace};
 use prewarm::{
-    engine::{Decision, Kappa, Memory, PoolReport, PoolSettings, Settings, check, decide},
+    engine::{
+        Decision, Kappa, Memory, PoolReport, PoolSettings, Settings, SignalSettings, check, decide,
+    },
     guard::limits::{Budgets, Limit, Weekday, Window, Windows},
-    model::{Action, LeadTime, Pool, ReplayedDay, Shape, Snapshot, StageTime, SupplyLimit, Trace},
+    model::{
+        Action, LeadTime, Pool, ReadValue, Reading, ReplayedDay, Shape, Snapshot, StageTime,
+        SupplyLimit, Trace,
+    },
     selector::replay,
     time::{Millis, Timestamp},
     world::{Controller, Placement, Setup},
@@ -110,6 +115,15 @@ fn random_settings(rng: &mut Rng, setup: &Setup) -> Settings {
             let never = if only.is_empty() { vec![window] } else { Vec::new() };
             settings.windows = Windows { only, never, ..Windows::default() };
         }
+        if rng.chance(30) {
+            let signal = |name: &&str| SignalSettings {
+                gpus_per_unit: rng.pick(&[0.0, 0.5, 1.0, 8.0]),
+                lead: rng.chance(30).then(|| Millis::from_mins(rng.within(1, 60))),
+                max_gpus: rng.chance(30).then(|| rng.within(0, 100) as u32),
+                ..SignalSettings::new(*name)
+            };
+            settings.signals = ["queue", "users"].iter().map(signal).collect();
+        }
         settings
     });
     Settings {
@@ -164,6 +178,9 @@ pub struct Checked {
     /// Last decision, for those who wrap.
     pub last: Option<Decision>,
     done: Vec<ReplayedDay>,
+    spite: Rng,
+    /// Last readings, by pool and signal, each with the instant until which there is no other.
+    readings: Vec<Vec<(Reading, Timestamp)>>,
 }
 
 impl Checked {
@@ -178,6 +195,39 @@ impl Checked {
             removed: 0,
             last: None,
             done: Vec::new(),
+            spite: Rng(17),
+            readings: Vec::new(),
+        }
+    }
+
+    /// Signals that say anything: nothing, all the GPUs of the world, what cannot be; and sometimes for a while they
+    /// are not read at all.
+    fn tell_signals(&mut self, now: Timestamp, snapshot: &mut Snapshot) {
+        self.readings.resize(self.settings.pools.len(), Vec::new());
+        let pools = self.settings.pools.iter().zip(&mut self.readings).zip(&mut snapshot.pools);
+        for ((settings, readings), pool) in pools {
+            let rng = &mut self.spite;
+            for (place, signal) in settings.signals.iter().enumerate() {
+                if readings.get(place).is_some_and(|&(_, until)| now < until) {
+                    continue;
+                }
+                let silence = Millis::from_secs(rng.pick(&[30, 30, 30, 60, 90, 300, 900]));
+                let value = match rng.next() % 10 {
+                    0 => ReadValue::Absent,
+                    1 => ReadValue::Absurd,
+                    2 => ReadValue::Units(rng.pick(&[f64::NAN, -1.0, 1e300, f64::INFINITY])),
+                    3 => ReadValue::Units(1e6),
+                    _ => ReadValue::Units(rng.within(0, 60) as f64),
+                };
+                let reading = Reading { name: signal.name.clone(), at: now, value };
+                match readings.get_mut(place) {
+                    Some(old) => *old = (reading, now + silence),
+                    None => readings.push((reading, now + silence)),
+                }
+            }
+            if !readings.is_empty() {
+                pool.signals = readings.iter().map(|(reading, _)| reading.clone()).collect();
+            }
         }
     }
 
@@ -191,6 +241,7 @@ impl Checked {
 impl Controller for Checked {
     fn decide(&mut self, now: Timestamp, snapshot: &mut Snapshot) -> (Vec<Action>, Timestamp) {
         snapshot.replays = mem::take(&mut self.done);
+        self.tell_signals(now, snapshot);
         let decision = decide(now, snapshot, &self.settings, &mut self.memory);
         snapshot.replays.clear();
         for fault in check(now, snapshot, &self.settings, &decision) {

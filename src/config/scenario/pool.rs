@@ -1,5 +1,6 @@
 //! The `pools` of a scenario.
 
+use super::signal::{self, Signal};
 use crate::{
     config::{
         quantity::{parse_mib, parse_milli_cpu},
@@ -12,19 +13,22 @@ use crate::{
 pub(super) const CPU: &str = "a CPU quantity such as 64 or 500m";
 pub(super) const MEMORY: &str = "a memory quantity such as 512Gi";
 
-pub(super) fn read_all(list: &Field<'_>) -> Vec<Pool> {
+/// Pools, and the signals of each.
+pub(super) fn read_all(list: &Field<'_>) -> (Vec<Pool>, Vec<Vec<Signal>>) {
     let mut pools: Vec<Pool> = Vec::new();
+    let mut signals = Vec::new();
     for field in list.some_items("pool") {
-        let pool = read(&field);
+        let (pool, of_pool) = read(&field);
         if pools.iter().any(|other| other.name == pool.name) {
             field.problem(format!("pool \"{}\" is there twice; rename one", pool.name));
         }
         pools.push(pool);
+        signals.push(of_pool);
     }
-    pools
+    (pools, signals)
 }
 
-fn read(field: &Field<'_>) -> Pool {
+fn read(field: &Field<'_>) -> (Pool, Vec<Signal>) {
     let fields = field.fields();
     let name = fields.need("name").map_or_else(String::new, |f| f.text());
     let gpus = fields.get("gpusPerNode").map_or(8, |f| f.integer(1..=MAX_DEVICES));
@@ -45,8 +49,9 @@ fn read(field: &Field<'_>) -> Pool {
         supply: supply(&fields),
         ..base
     };
+    let signals = fields.get("signals").map_or_else(Vec::new, |f| signal::read_all(&f));
     fields.finish();
-    pool
+    (pool, signals)
 }
 
 fn max_nodes(fields: &Fields<'_>, min_nodes: u32) -> Option<u32> {

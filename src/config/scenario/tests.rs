@@ -253,3 +253,44 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn signals_of_a_pool_are_read_or_refused() {
+    let signals = ", signals: [{name: queue, gpusPerUnit: 2.5, leadSeconds: 720, maxGpus: 64, \
+        series: [[0s, 0], [10m, 4], [1h, null]]}, {name: users, file: users.csv}]";
+    let scenario = ok(&with("", signals));
+    let at = Timestamp::from_secs;
+    let queue = Signal {
+        name: "queue".into(),
+        gpus_per_unit: 2.5,
+        lead: Some(Millis::from_mins(12)),
+        max_gpus: Some(64),
+        values: SignalValues::Series(vec![
+            (at(0), Some(0.0)),
+            (at(600), Some(4.0)),
+            (at(3600), None),
+        ]),
+    };
+    let users = Signal {
+        name: "users".into(),
+        gpus_per_unit: 1.0,
+        lead: None,
+        max_gpus: None,
+        values: SignalValues::File("users.csv".into()),
+    };
+    assert_eq!(scenario.signals, [[queue, users]]);
+    let told_of = |signals: &str| told(&with("", &format!(", signals: {signals}"))).join("\n");
+    for (signals, says) in [
+        ("[{name: a}]", "needs exactly one of series, file; got 0"),
+        ("[{name: a, series: [[0s, 1]], file: b.csv}]", "needs exactly one of series, file; got 2"),
+        ("[{name: a, series: []}]", "needs at least one step"),
+        ("[{name: a, series: [[10m, 1], [5m, 2]]}]", "must come after the one before it"),
+        ("[{name: a, series: [[10m]]}]", "must be an instant and a value"),
+        ("[{name: a, series: [[10m, -1]]}]", "a number from 0 to"),
+        ("[{name: a, file: x}, {name: a, file: y}]", "signal \"a\" is there twice"),
+        ("[{name: a, file: x, gpusPerUnits: 2}]", "unknown key"),
+    ] {
+        let found = told_of(signals);
+        assert!(found.contains(says), "{signals}: {found}");
+    }
+}
