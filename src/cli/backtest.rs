@@ -282,7 +282,11 @@ fn simulated(
         setup,
         policies,
         decisions: None,
-        past: Some(Past { actual: &happened, gpu_hour_price: args.gpu_hour_price }),
+        past: Some(Past {
+            actual: &happened,
+            gpu_hour_price: args.gpu_hour_price,
+            asked_for: &history.asked_for,
+        }),
     };
     let (mut report, pictures) = compare(&comparison, &bar);
     let own = caveats::caveats(read, history, setup);
