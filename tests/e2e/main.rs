@@ -12,6 +12,11 @@
     reason = "tests read the environment and the clock, stop where they cannot go on, and show what they measured"
 )]
 
+#[path = "../support/http.rs"]
+mod http;
+#[path = "../support/prometheus.rs"]
+mod prometheus;
+
 mod annotations;
 mod autoscaler;
 mod discovery;
@@ -21,6 +26,7 @@ mod fast_motion;
 mod faults;
 mod kills;
 mod modes;
+mod past;
 mod release;
 mod rights;
 mod scale;
