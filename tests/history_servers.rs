@@ -134,6 +134,101 @@ async fn what_kube_scheduler_says_is_enough() {
     assert!((waited - 72.0 * 240.0 / 3600.0).abs() < 1e-6, "{waited}");
 }
 
+/// A day of a MachineDeployment `gpu` that has one node, and from hours 6 to 12 three; Machines are created when
+/// it is raised, registered after 150 and 170 s, Ready after 60 s more and with GPUs after 240 s more.
+fn of_cluster_api(out: &mut File) -> io::Result<()> {
+    let mut out = io::BufWriter::new(out);
+    let (six, twelve, end) = (6 * 3600, 12 * 3600, DAY);
+    let nodes = [
+        ("ip-10-0-0-1", "gpu-7d9f-aaaaa", -DAY, -DAY, end),
+        ("ip-10-0-0-2", "gpu-7d9f-bbbbb", six, six + 150, twelve),
+        ("ip-10-0-0-3", "gpu-7d9f-ccccc", six, six + 170, twelve),
+    ];
+    let of_capi = "namespace=\"default\",cluster_name=\"prod\"";
+    let mut family = |name: &str, rows: Vec<(String, i64, i64, i64)>| {
+        writeln!(out, "# TYPE {name} gauge")?;
+        for (labels, from, until, value) in rows {
+            for at in (0..DAY).step_by(60).filter(|at| (from..until).contains(at)) {
+                writeln!(out, "{name}{{{labels}}} {value} {}", START + at)?;
+            }
+        }
+        Ok::<(), io::Error>(())
+    };
+    let sizes = [(0, six, 1), (six, twelve, 3), (twelve, end, 1)];
+    let size = |(from, until, value)| (format!("{of_capi},name=\"gpu\""), from, until, value);
+    family("capi_machinedeployment_spec_replicas", sizes.map(size).to_vec())?;
+    let each = |row: &dyn Fn(&(&str, &str, i64, i64, i64)) -> (String, i64, i64, i64)| {
+        nodes.iter().map(row).collect::<Vec<_>>()
+    };
+    family(
+        "capi_machine_created",
+        each(&|&(_, machine, asked, _, gone)| {
+            (format!("{of_capi},name=\"{machine}\""), asked, gone, START + asked)
+        }),
+    )?;
+    family(
+        "capi_machine_status_noderef",
+        each(&|&(node, machine, _, came, gone)| {
+            (format!("{of_capi},name=\"{machine}\",node_name=\"{node}\""), came, gone, 1)
+        }),
+    )?;
+    family(
+        "kube_node_created",
+        each(&|&(node, _, _, came, gone)| (format!("node=\"{node}\""), came, gone, START + came)),
+    )?;
+    family(
+        "kube_node_status_condition",
+        each(&|&(node, _, _, came, gone)| {
+            let labels = format!("node=\"{node}\",condition=\"Ready\",status=\"true\"");
+            (labels, came + 60, gone, 1)
+        }),
+    )?;
+    let gpus = "resource=\"nvidia_com_gpu\",unit=\"integer\"";
+    family(
+        "kube_node_status_allocatable",
+        each(&|&(node, _, _, came, gone)| (format!("node=\"{node}\",{gpus}"), came + 300, gone, 8)),
+    )?;
+    let pod = "namespace=\"ml\",pod=\"train\",uid=\"u\"";
+    family(
+        "kube_pod_container_resource_requests",
+        vec![(format!("{pod},container=\"main\",node=\"ip-10-0-0-1\",{gpus}"), 3600, 7200, 4)],
+    )?;
+    family("kube_pod_created", vec![(pod.to_owned(), 3600, 7200, START + 3600)])?;
+    family("kube_pod_status_scheduled_time", vec![(pod.to_owned(), 3600, 7200, START + 3601)])?;
+    out.write_all(b"# EOF\n")?;
+    out.flush()
+}
+
+#[test]
+fn cluster_api_tells_how_many_nodes_were_asked_for_and_when() {
+    let Some(server) = prometheus::with_history(of_cluster_api) else { return };
+    let run = Command::new(env!("CARGO_BIN_EXE_prewarm"))
+        .args(["backtest", "--prometheus", &server.url, "--since", "1d", "--until", "2026-10-02"])
+        .args(["--policy", "reactive", "--score-from", "0h", "--output", "json"])
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let report: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let asked = &report["past"]["asked_for"][0];
+    assert_eq!(asked["machine_deployment"], "prod/gpu");
+    assert_eq!((&asked["least_nodes"], &asked["most_nodes"]), (&1.into(), &3.into()));
+    assert_eq!(asked["raised_by_nodes"], 2);
+    // One node for 24 h and two for 6 h; sizes are seen every two minutes, the first one two minutes late.
+    let hours = asked["node_hours"].as_f64().unwrap();
+    assert!((hours - 36.0).abs() < 0.1, "{hours}");
+    // The same nodes, each from its Machine's creation until half a minute after its last scrape.
+    let paid = report["policies"][0]["node_hours"].as_f64().unwrap();
+    assert!((paid - 36.0).abs() < 0.05, "{paid}");
+    let caveats = report["caveats"].to_string();
+    // 160 s until registered on average, then Ready within a minute: the middle of two scrapes.
+    assert!(caveats.contains("learned from 2 nodes and the Machines of 2"), "{caveats}");
+    let settings = report["past"]["settings"][0].as_str().unwrap();
+    assert!(
+        settings.contains("maxReplicas: 3") && settings.contains("minReplicas: 1"),
+        "{settings}"
+    );
+}
+
 /// The recorded history up to some day, each line changed.
 fn recorded(out: &mut File, days: i64, change: &dyn Fn(&str) -> String) -> io::Result<()> {
     let packed = File::open(prometheus::fixtures().join("history.om.gz"))?;
