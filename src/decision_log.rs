@@ -13,7 +13,7 @@ mod write;
 
 pub use clock::{instant, span};
 pub use difference::Difference;
-pub use explain::{Explanation, explain, explain_decision};
+pub use explain::{Explanation, explain, explain_decision, explain_signal};
 pub use read::{Entry, Log, LogError, Start};
 pub use replay::{Replayed, replay};
 pub use write::LogWriter;

@@ -34,6 +34,7 @@ pub use check::{Fault, check};
 pub use decision::{
     Decision, FirmNeed, Guarded, Observed, PoolReport, ScaleDown, Selected, Speculative,
 };
+pub use lead::NodeStarted;
 pub use memory::{DamagedMemory, Memory, SCHEMA};
 pub use promise::Promised;
 pub(crate) use promise::Totals as PromiseTotals;

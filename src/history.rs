@@ -10,6 +10,7 @@
 //! kube-state-metrics 2.20 (`docs/metrics`), kube-scheduler (`pkg/scheduler/metrics/resources`).
 
 mod actual;
+mod asked_for;
 mod discover;
 mod facts;
 mod lost;
@@ -26,10 +27,11 @@ mod source;
 mod testing;
 
 pub use actual::{Actual, Day, actual};
+pub use asked_for::{AskedFor, asked_for};
 pub use discover::{Discovery, Need, Presence, needs};
 pub use facts::Facts;
 pub use lost::lost_pods;
-pub use node::{LeadSamples, NodeLife, lead_samples, node_lives};
+pub use node::{LeadSamples, NodeLead, NodeLife, lead_samples, node_lives};
 pub use plan::{Question, Window, questions, questions_of_nodes};
 pub use pod::{End, PodLife, demand_gpu_hours, pod_lives};
 pub use pools::{PoolRule, RuleFault, assign, guess};

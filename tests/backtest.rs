@@ -14,12 +14,10 @@ mod http;
 #[path = "support/prometheus.rs"]
 mod prometheus;
 
-use http::{Reply, Request, Server};
+use http::{Reply, Request, Server, passed_on};
 use serde_json::Value;
 use std::{
     fs,
-    io::{Read, Write},
-    net::TcpStream,
     process::{Command, Output, Stdio},
     sync::{
         Arc,
@@ -105,24 +103,6 @@ fn ctrl_c_ends_a_slow_reading() {
     assert!(text(&output.stderr).contains("--cache"));
 }
 
-/// Asks another server the same.
-fn passed_on(request: &Request, port: u16) -> Reply {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let path = request.line.split(' ').nth(1).unwrap();
-    let head = format!(
-        "POST {path} HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
-        request.body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(request.body.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-    let status = text(&answer[..end]).split(' ').nth(1).unwrap().parse().unwrap();
-    let content = vec![("Content-Type", "application/json".to_owned())];
-    Reply::Full(status, content, answer[end + 4..].to_vec())
-}
-
 #[test]
 fn the_last_weeks_are_compared_with_what_happened() {
     let Some(real) = prometheus::with_recorded_history() else { return };
@@ -132,7 +112,7 @@ fn the_last_weeks_are_compared_with_what_happened() {
     let server = Server::start(move |request| {
         let (now, most) = &counters;
         most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        let reply = passed_on(request, port);
+        let reply = passed_on(request, port, "");
         now.fetch_sub(1, Ordering::SeqCst);
         reply
     });

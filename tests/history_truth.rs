@@ -205,7 +205,8 @@ async fn a_new_memory_begins_with_the_past() {
     let past = recalled(&source, now).await.unwrap();
     // 2,892 pods in 15 days, two of these five days of a weekend.
     assert!((700..1200).contains(&past.jobs()), "{}", past.jobs());
-    assert_eq!(past.seeds.next_job as usize, past.jobs());
+    // 165 nodes in the 15 days, the fewest at weekends.
+    assert!((20..70).contains(&past.nodes()), "{}", past.nodes());
     let pool = |name: &str, gpus, accelerator: &str| {
         let label = ("cluster-api/accelerator".to_owned(), accelerator.to_owned());
         Pool { labels: vec![label], ..Pool::new(name, gpus) }

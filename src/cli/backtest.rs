@@ -283,7 +283,11 @@ fn simulated(
         policies,
         decisions: None,
         signals: &[],
-        past: Some(Past { actual: &happened, gpu_hour_price: args.gpu_hour_price }),
+        past: Some(Past {
+            actual: &happened,
+            gpu_hour_price: args.gpu_hour_price,
+            asked_for: &history.asked_for,
+        }),
     };
     let (mut report, pictures) = compare(&comparison, &bar);
     let own = caveats::caveats(read, history, setup);

@@ -3,6 +3,8 @@
 
 mod signals;
 
+pub use signals::sentence as explain_signal;
+
 use super::{Entry, instant, span};
 use crate::{
     engine::{Decision, PoolReport, Settings},

@@ -28,6 +28,17 @@ pub(super) struct Lead {
     is_outdated: bool,
 }
 
+/// A node of the past that came to its GPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeStarted {
+    /// When its GPUs were usable.
+    pub usable: Timestamp,
+    /// From its request to Ready, if that is known.
+    pub provisioning: Option<Millis>,
+    /// From Ready to usable GPUs.
+    pub warm_up: Millis,
+}
+
 /// From what [`Lead::times`] was worked out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Known {
@@ -72,6 +83,19 @@ impl Lead {
             times,
             is_outdated: kept.is_outdated,
         })
+    }
+
+    /// Learns from nodes of the past, in the order in which they became usable.
+    pub(super) fn recall(&mut self, nodes: &[NodeStarted]) {
+        for node in nodes {
+            if let Some(provisioning) = node.provisioning {
+                self.model.record(Stage::Provisioning, provisioning, node.usable);
+            }
+            self.model.record(Stage::WarmUp, node.warm_up, node.usable);
+        }
+        if let Some(last) = nodes.last() {
+            self.refresh(self.known.at.max(last.usable));
+        }
     }
 
     /// Nodes on their way are seen as if for the first time.
@@ -206,6 +230,29 @@ mod tests {
         assert!((cold - 545.0).abs() < 15.0, "{cold}");
         let learned = taught(100).times().quantile(0.5).as_secs_f64();
         assert!((learned - 150.0).abs() < 15.0, "{learned}");
+    }
+
+    #[test]
+    fn nodes_of_the_past_teach_as_if_they_had_been_seen() {
+        let node = |hour: i64| NodeStarted {
+            usable: Timestamp::from_secs(hour * 3600 + 150),
+            provisioning: Some(Millis::from_secs(100)),
+            warm_up: Millis::from_secs(50),
+        };
+        let nodes: Vec<NodeStarted> = (0..100).map(node).collect();
+        let mut lead = Lead::new(&LeadTime::default());
+        lead.recall(&nodes);
+        let median = lead.times().quantile(0.5).as_secs_f64();
+        assert!((median - 150.0).abs() < 15.0, "{median}");
+        let again = Lead::restore(&LeadTime::default(), lead.keep()).unwrap();
+        assert_eq!(again, lead);
+        // Of an unknown first stage nothing is learned.
+        let mut warm = Lead::new(&LeadTime::default());
+        let half: Vec<NodeStarted> =
+            nodes.iter().map(|node| NodeStarted { provisioning: None, ..*node }).collect();
+        warm.recall(&half);
+        let median = warm.times().quantile(0.5).as_secs_f64();
+        assert!((median - 350.0).abs() < 25.0, "{median}");
     }
 
     #[test]

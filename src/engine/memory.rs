@@ -8,7 +8,7 @@
 mod sound;
 
 use super::{
-    lead::{KeptLead, Lead},
+    lead::{KeptLead, Lead, NodeStarted},
     promise::{Promises, Totals},
     settings::{PoolSettings, Settings},
     signals::Signals,
@@ -387,11 +387,20 @@ impl Memory {
         self.pools = settings.pools.iter().map(follow).collect();
     }
 
-    /// Learns from what happened before the first decision: jobs that came and went, in order of time.
-    /// What a pool was like then is not known, so only demand is learned from.
-    pub fn recall(&mut self, pool: usize, arrivals: &[Arrival], finishes: &[Finish]) {
+    /// Learns from what happened before the first look: jobs that came and went, and nodes that came, each in
+    /// order of time. What a pool was like then is not known, so only demand and lead times are learned from.
+    /// It is no part of a decision: a decision log begins anew after it.
+    pub fn recall(
+        &mut self,
+        pool: usize,
+        arrivals: &[Arrival],
+        finishes: &[Finish],
+        nodes: &[NodeStarted],
+    ) {
         if let Some(memory) = self.pools.get_mut(pool) {
             memory.kept.learner.recall(arrivals, finishes);
+            memory.lead.recall(nodes);
+            memory.kept.signals.study_again();
         }
     }
 

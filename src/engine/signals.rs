@@ -16,7 +16,6 @@ use crate::{
     units::is_mass,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// A verdict is taken anew so often, and hourly while it rests on less than a day.
 const DAY: Millis = Millis::from_hours(24);
@@ -35,18 +34,6 @@ pub enum SignalState {
     Useless,
     /// It would be followed, but its last sane reading is older than two minutes.
     Stale,
-}
-
-impl fmt::Display for SignalState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unread => "no reading yet",
-            Self::Trial => "followed on trial",
-            Self::Useful => "followed",
-            Self::Useless => "ignored",
-            Self::Stale => "its last reading is old",
-        })
-    }
 }
 
 /// One signal at a look.
@@ -240,6 +227,11 @@ impl Signals {
             heard.track.note(minute, |_| value.filter(|&units| is_mass(units)));
             minute += MINUTE;
         }
+    }
+
+    /// More is known of demand than when they were studied.
+    pub(super) fn study_again(&mut self) {
+        self.heard.iter_mut().for_each(|heard| heard.study_at = Timestamp::ZERO);
     }
 
     /// There is nothing to keep.

@@ -30,6 +30,10 @@ const STATE_METRICS: &str = "install kube-state-metrics and let Prometheus scrap
 const SCHEDULER: &str = "let Prometheus scrape the path /metrics/resources of kube-scheduler, or read \
     kube-state-metrics (--gpu-metric ksm)";
 
+const CLUSTER_API: &str = "if nodes come from Cluster API, run a kube-state-metrics in the management cluster \
+    with --custom-resource-state-config-file, the file being that of Cluster API's own repository \
+    (config/metrics/crd-metrics-config.yaml); until then it is estimated from the pods that waited";
+
 const fn must(metric: &'static str, what_for: &'static str, remedy: &'static str) -> Presence {
     Presence { metric, need: Need::Must, what_for, remedy }
 }
@@ -38,7 +42,7 @@ const fn should(metric: &'static str, what_for: &'static str, remedy: &'static s
     Presence { metric, need: Need::Should, what_for, remedy }
 }
 
-const OF_NODES: [Presence; 4] = [
+const OF_NODES: [Presence; 6] = [
     must("kube_node_created", "the lives of nodes", STATE_METRICS),
     must("kube_node_status_allocatable", "the GPUs of nodes", STATE_METRICS),
     should("kube_node_status_condition", "how long nodes take to become Ready", STATE_METRICS),
@@ -49,6 +53,8 @@ const OF_NODES: [Presence; 4] = [
          cluster-api/accelerator,node.kubernetes.io/instance-type]; until then pools are told apart by their \
          number of GPUs, or by --pool",
     ),
+    should("capi_machine_created", "when nodes were asked for", CLUSTER_API),
+    should("capi_machinedeployment_spec_replicas", "how many nodes were asked for", CLUSTER_API),
 ];
 
 const OF_PODS: [Presence; 7] = [
@@ -103,7 +109,7 @@ mod tests {
     fn what_is_missing_comes_with_a_remedy() {
         let mut found = Discovery::default();
         let missing = found.missing(GpuMetric::KubeStateMetrics);
-        assert_eq!(missing.len(), 11);
+        assert_eq!(missing.len(), 13);
         assert!(missing.iter().all(|need| !need.remedy.is_empty()));
         for need in missing.iter().filter(|need| need.need == Need::Must) {
             found.series.insert(need.metric.to_owned(), 3);

@@ -52,6 +52,13 @@ pub(super) struct NodeFacts {
     pub(super) labels: BTreeMap<String, String>,
 }
 
+/// What is known of a Machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct MachineFacts {
+    pub(super) created: Option<Timestamp>,
+    pub(super) node: Option<String>,
+}
+
 /// Namespace, name, uid (empty where the source has none).
 pub(super) type PodKey = (String, String, String);
 
@@ -62,6 +69,8 @@ pub struct Facts {
     pub(super) nodes: BTreeMap<String, NodeFacts>,
     /// Kind and name of the controller of a ReplicaSet or Job, by kind, namespace and name.
     pub(super) owners: BTreeMap<(&'static str, String, String), (String, String)>,
+    /// Machines of Cluster API, by name.
+    pub(super) machines: BTreeMap<String, MachineFacts>,
     /// Values that cannot be (negative, not a number, no label): left out.
     pub(super) strange: u64,
 }
@@ -94,6 +103,7 @@ impl Facts {
                 Part::Said => self.take_said(names, series, value),
                 Part::ReplicaSetOwner => self.take_owner("ReplicaSet", "replicaset", names, series),
                 Part::JobOwner => self.take_owner("Job", "job_name", names, series),
+                Part::Machines => self.take_machine(series, value),
                 part => self.take_node(part, names, series, value),
             }
         }
@@ -170,6 +180,20 @@ impl Facts {
             return;
         }
         self.owners.insert(key, (owner.0.to_owned(), owner.1.to_owned()));
+    }
+
+    fn take_machine(&mut self, series: &Series, value: f64) {
+        let (name, node) = (series.label("name"), series.label("node_name"));
+        if name.is_empty() {
+            self.strange += 1;
+            return;
+        }
+        let machine = self.machines.entry(name.to_owned()).or_default();
+        if series.label("__name__") == "capi_machine_created" {
+            latest(&mut machine.created, instant(value));
+        } else if !node.is_empty() {
+            machine.node = Some(node.to_owned());
+        }
     }
 
     fn take_node(&mut self, part: Part, names: &Names, series: &Series, value: f64) {

@@ -1,10 +1,11 @@
 //! The life of a node, and how long nodes took.
 //!
 //! A node whose registration lies before the window has told nothing of how it came up (left-censored): only
-//! those registered within it give samples. Stages end between two scrapes; the middle is taken.
+//! those registered within it give samples. Stages end between two scrapes; the middle is taken. When a node was
+//! asked for is what its Machine says, where Cluster API's metrics are there.
 
 use super::{
-    facts::{Facts, NodeFacts},
+    facts::{Facts, MachineFacts, NodeFacts},
     plan::Window,
     pod::PodLife,
     scrapes::{Scrapes, middle},
@@ -29,6 +30,8 @@ pub struct NodeLife {
     pub ready: Option<Timestamp>,
     /// When its GPUs were there, if that was in the window.
     pub gpu_ready: Option<Timestamp>,
+    /// Its Machine: name, and when it was created. `None` = no metric tells.
+    pub machine: Option<(String, Timestamp)>,
     /// Its labels, as kube-state-metrics writes them (`_` for every character that cannot be in a name).
     pub labels: BTreeMap<String, String>,
 }
@@ -36,19 +39,46 @@ pub struct NodeLife {
 /// How long nodes took, by stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeadSamples {
-    /// From the request to the registration, as far as pods tell: a pod that was placed on the node as soon as
-    /// its GPUs were there, and had been waiting since before it was registered, is why it was asked for.
+    /// From the request to the registration. A node's Machine tells; without it a pod may: one that was placed
+    /// on the node as soon as its GPUs were there, and had been waiting since before it was registered, is why
+    /// it was asked for.
     pub boot: Vec<Millis>,
+    /// How many of these a Machine told.
+    pub of_machines: usize,
     /// From the registration to Ready.
     pub ready: Vec<Millis>,
     /// From Ready to the GPUs.
     pub warm_up: Vec<Millis>,
+    /// Node by node, in the order in which their GPUs came.
+    pub nodes: Vec<NodeLead>,
+}
+
+/// How long one node took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeLead {
+    /// When its GPUs were there.
+    pub usable: Timestamp,
+    /// From the request to the registration, if anything tells.
+    pub boot: Option<Millis>,
+    /// From the registration to Ready.
+    pub ready: Millis,
+    /// From Ready to the GPUs.
+    pub warm_up: Millis,
 }
 
 /// Nodes with GPUs, by name.
 pub fn node_lives(facts: &Facts, scrapes: &Scrapes, window: Window) -> Vec<NodeLife> {
+    let of_nodes = |(name, machine): (&'_ String, &MachineFacts)| {
+        Some((machine.node.clone()?, (name.clone(), machine.created?)))
+    };
+    let mut machines: BTreeMap<String, (String, Timestamp)> =
+        facts.machines.iter().filter_map(of_nodes).collect();
     let nodes = facts.nodes.iter();
-    nodes.filter_map(|(name, node)| life(name, node, scrapes, window)).collect()
+    nodes
+        .filter_map(|(name, node)| {
+            Some(NodeLife { machine: machines.remove(name), ..life(name, node, scrapes, window)? })
+        })
+        .collect()
 }
 
 fn life(name: &str, node: &NodeFacts, scrapes: &Scrapes, window: Window) -> Option<NodeLife> {
@@ -75,6 +105,7 @@ fn life(name: &str, node: &NodeFacts, scrapes: &Scrapes, window: Window) -> Opti
         gone: scrapes.after(last).map(|next| middle(last, next)),
         ready,
         gpu_ready,
+        machine: None,
         labels: node.labels.clone(),
     })
 }
@@ -99,24 +130,42 @@ pub fn lead_samples<'a>(
     let mut samples = LeadSamples::default();
     for node in nodes {
         let (Some(ready), Some(gpu_ready)) = (node.ready, node.gpu_ready) else { continue };
-        samples.ready.push(ready - node.created);
-        samples.warm_up.push(gpu_ready - ready);
-        let pods = placed.get(node.name.as_str()).into_iter().flatten();
-        let why = pods
-            .filter(|pod| {
-                pod.scheduled
-                    .is_some_and(|at| at > node.created && at < gpu_ready + SOON + interval)
-            })
-            .filter_map(|pod| pod.created)
-            .filter(|&created| created < node.created)
-            .max();
-        let boot = why.map(|why| node.created - why);
-        samples.boot.extend(boot.filter(|&boot| boot <= LONGEST_BOOT));
+        let of_pods = || {
+            let pods = placed.get(node.name.as_str()).into_iter().flatten();
+            let is_why = |pod: &&&PodLife| {
+                let soon = gpu_ready + SOON + interval;
+                pod.scheduled.is_some_and(|at| at > node.created && at < soon)
+            };
+            let created = pods.filter(is_why).filter_map(|pod| pod.created);
+            created.filter(|&created| created < node.created).max()
+        };
+        let of_machine = node.asked();
+        let asked = of_machine.or_else(of_pods);
+        let boot = asked.map(|asked| node.created - asked).filter(|&boot| boot <= LONGEST_BOOT);
+        samples.of_machines += usize::from(of_machine.is_some() && boot.is_some());
+        samples.nodes.push(NodeLead {
+            usable: gpu_ready,
+            boot,
+            ready: ready - node.created,
+            warm_up: gpu_ready - ready,
+        });
     }
+    samples.nodes.sort_unstable();
+    samples.boot = samples.nodes.iter().filter_map(|node| node.boot).collect();
+    samples.ready = samples.nodes.iter().map(|node| node.ready).collect();
+    samples.warm_up = samples.nodes.iter().map(|node| node.warm_up).collect();
     for stage in [&mut samples.boot, &mut samples.ready, &mut samples.warm_up] {
         stage.sort_unstable();
     }
     samples
+}
+
+impl NodeLife {
+    /// When it was asked for, as its Machine says.
+    pub fn asked(&self) -> Option<Timestamp> {
+        let (_, created) = self.machine.as_ref()?;
+        Some(*created).filter(|&created| created <= self.created)
+    }
 }
 
 /// Middle of sorted samples.
@@ -187,6 +236,22 @@ mod tests {
         assert_eq!(samples.boot, [Millis::from_secs(300)]);
         assert_eq!(samples.ready, [Millis::from_secs(50)]);
         assert_eq!(samples.warm_up, [Millis::from_secs(240)]);
+    }
+
+    #[test]
+    fn a_machine_tells_better_than_a_pod_when_a_node_was_asked_for() {
+        let (mut told, scrapes) = (told(), scrapes(3600));
+        let name = [("name", "gpu-x7-k2")];
+        let created = [&[("__name__", "capi_machine_created")], &name[..]].concat();
+        let node = [("__name__", "capi_machine_status_noderef"), ("node_name", "new")];
+        told.row(Part::Machines, &created, 880.0);
+        told.row(Part::Machines, &[&node[..], &name].concat(), 1.0);
+        let pods = pod_lives(&told.0, &scrapes);
+        let nodes = node_lives(&told.0, &scrapes, window());
+        let machine = ("gpu-x7-k2".to_owned(), Timestamp::from_secs(880));
+        assert_eq!((&nodes[0].machine, &nodes[1].machine), (&Some(machine), &None));
+        let samples = lead_samples(&nodes, &pods, scrapes.interval);
+        assert_eq!((samples.boot, samples.of_machines), (vec![Millis::from_secs(120)], 1));
     }
 
     #[test]

@@ -125,6 +125,7 @@ mod tests {
             gone: None,
             ready: None,
             gpu_ready: None,
+            machine: None,
             labels: labels.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect(),
         }
     }

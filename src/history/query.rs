@@ -34,6 +34,8 @@ pub enum Part {
     NodeReady,
     /// A node's labels, as far as they are exported.
     NodeLabels,
+    /// When the Machines of Cluster API were created, and which nodes they became.
+    Machines,
 }
 
 /// What a pod says of itself, besides its requests. None of it changes, but starts and ends of containers.
@@ -49,7 +51,8 @@ pub(super) const SAID: [&str; 7] = [
 
 impl Part {
     /// What changes seldom and is asked for once a day.
-    const OF_A_DAY: [Self; 3] = [Self::ReplicaSetOwner, Self::JobOwner, Self::NodeLabels];
+    const OF_A_DAY: [Self; 4] =
+        [Self::ReplicaSetOwner, Self::JobOwner, Self::NodeLabels, Self::Machines];
 
     /// The tables that make up a source: those of a piece of time, and those of a day.
     pub(super) const fn of(metric: GpuMetric) -> (&'static [Self], &'static [Self]) {
@@ -58,9 +61,10 @@ impl Part {
                 &[Self::Requests, Self::InitGpus, Self::Said, Self::NodeCreated, Self::NodeGpus],
                 &Self::OF_A_DAY,
             ),
-            GpuMetric::Scheduler => {
-                (&[Self::Requests, Self::NodeCreated, Self::NodeGpus], &[Self::NodeLabels])
-            }
+            GpuMetric::Scheduler => (
+                &[Self::Requests, Self::NodeCreated, Self::NodeGpus],
+                &[Self::NodeLabels, Self::Machines],
+            ),
         }
     }
 
@@ -99,6 +103,10 @@ impl Part {
                 "kube_node_status_condition{{condition=\"Ready\",status=\"true\",{node}=~{}}}[{window}]",
                 in_quotes(nodes)
             ),
+            Self::Machines => format!(
+                "max by (__name__,name,node_name) (last_over_time(\
+                 {{__name__=~\"capi_machine_created|capi_machine_status_noderef\"}}[{window}]))"
+            ),
             Self::NodeLabels => format!(
                 "last_over_time(kube_node_labels[{window}]) and on ({node}) \
                  max by ({node}) (max_over_time(kube_node_status_allocatable{{{of_nodes}}}[{window}]))"
@@ -123,6 +131,8 @@ pub enum Sight {
     WithoutDriver,
     /// The instant of the latest scrape.
     Scraped,
+    /// Nodes that each MachineDeployment of Cluster API is asked for.
+    AskedFor,
 }
 
 impl Sight {
@@ -163,6 +173,9 @@ impl Sight {
                  and on ({node}) kube_node_labels{{label_cluster_api_accelerator!=\"\"}} \
                  unless on ({node}) (kube_node_status_allocatable{{{at}}} > 0)) or vector(0)"
             ),
+            Self::AskedFor => {
+                "max by (cluster_name,name) (capi_machinedeployment_spec_replicas)".to_owned()
+            }
             Self::Scraped => match source.metric {
                 GpuMetric::KubeStateMetrics => "max(timestamp(kube_node_created))".to_owned(),
                 GpuMetric::Scheduler => "max(timestamp(kube_pod_resource_request))".to_owned(),

@@ -123,7 +123,11 @@ fn paid(node: &NodeLife, pool: usize, boot: Millis, was_used: bool, window: Wind
     let is_new = node.created > window.from;
     Paid {
         pool,
-        asked: since(if is_new { node.created - boot } else { node.created }),
+        asked: since(match node.asked() {
+            _ if !is_new => node.created,
+            Some(asked) => asked,
+            None => node.created - boot,
+        }),
         // What was there before the window had its GPUs.
         usable: since(node.gpu_ready.unwrap_or(node.created)),
         gone: node.gone.map(since),
@@ -275,8 +279,8 @@ fn sizes<'a>(nodes: impl Iterator<Item = &'a NodeLife>, window: Window) -> (u32,
     (least.max(0) as u32, most.max(0) as u32)
 }
 
-/// What was learned, where there was something to learn from. The boot is one typical value, for it rests on
-/// guesses; its spread is not known.
+/// What was learned, where there was something to learn from. Where Machines tell when nodes were asked for, the
+/// first stage has its spread; otherwise the boot is one typical value, for it rests on guesses.
 fn lead_time(leads: &LeadSamples) -> LeadTime {
     let default = LeadTime::default();
     let warm_up = mean_and_variation(&leads.warm_up);
@@ -284,9 +288,13 @@ fn lead_time(leads: &LeadSamples) -> LeadTime {
     else {
         return default;
     };
-    let provisioning = median(&leads.boot).map_or(default.provisioning.mean, |boot| boot + ready);
+    let whole: Vec<Millis> =
+        leads.nodes.iter().filter_map(|node| Some(node.boot? + node.ready)).collect();
+    let spread = mean_and_variation(&whole).filter(|_| leads.of_machines == whole.len());
+    let guessed = median(&leads.boot).map_or(default.provisioning.mean, |boot| boot + ready);
     LeadTime {
-        provisioning: StageTime::fixed(provisioning),
+        provisioning: spread
+            .map_or(StageTime::fixed(guessed), |(mean, cv)| StageTime { mean, cv: cv.min(2.0) }),
         warm_up: StageTime { mean: warm_up, cv: cv.min(2.0) },
     }
 }

@@ -37,7 +37,7 @@ pub struct Controller {
     memory: Option<Memory>,
     /// Kept by an earlier process, until the pools are known.
     kept: Option<String>,
-    /// Read from Prometheus, until the pools are known.
+    /// Read from Prometheus, until the next turn.
     past: Option<Past>,
     signals: Option<Signals>,
     settings: Option<Settings>,
@@ -118,7 +118,7 @@ impl Controller {
         self.kept = Some(kept);
     }
 
-    /// Starts with jobs of the past, if nothing was kept.
+    /// Learns from what happened before the first turn; the next turn does, whichever it is.
     pub fn recall(&mut self, past: Past) {
         self.past = Some(past);
     }
@@ -146,6 +146,7 @@ impl Controller {
         let begun = std::time::Instant::now();
         let now = self.clock.now();
         let sight = self.sight(now);
+        let past = self.past.take().map(|past| past.numbered(&mut self.index));
         let mut look = self.index.look(now, sight);
         look.snapshot.replays = std::iter::from_fn(|| self.replays.1.try_recv().ok()).collect();
         for done in &look.snapshot.replays {
@@ -156,9 +157,7 @@ impl Controller {
             None => signals::unread(&look),
         };
         let kept = self.kept.take();
-        let past = self.past.take();
-        let memory =
-            self.memory.get_or_insert_with(|| start(kept, past.as_ref(), &look.settings, now));
+        let memory = self.memory.get_or_insert_with(|| start(kept, &look.settings, now));
         if self.settings.as_ref() != Some(&look.settings) {
             memory.follow(&look.settings);
             // Pools may have other numbers now; what is under way is for the old ones.
@@ -169,7 +168,14 @@ impl Controller {
             tracing::info!(pools = look.settings.pools.len(), "settings are new or have changed");
         }
         let journal = self.shown.journal.lock();
-        let written = journal.map(|mut journal| journal.before(now, &look.settings, memory));
+        let written = journal.map(|mut journal| {
+            if let Some(past) = past {
+                let pools = past.tell(memory, &look.settings);
+                tracing::info!(pools, of = look.settings.pools.len(), "pools know their past");
+                journal.renew();
+            }
+            journal.before(now, &look.settings, memory)
+        });
         report_log(&self.shown.metrics, written);
         let decision = decide(now, &look.snapshot, &look.settings, memory);
         self.number += 1;
@@ -257,16 +263,9 @@ impl Controller {
     }
 }
 
-/// What was kept, else what is known of the past, else nothing.
-fn start(kept: Option<String>, past: Option<&Past>, settings: &Settings, now: Timestamp) -> Memory {
-    let Some(kept) = kept else {
-        let mut memory = Memory::new(settings);
-        if let Some(past) = past {
-            let pools = past.tell(&mut memory, settings);
-            tracing::info!(pools, of = settings.pools.len(), "pools start with their past");
-        }
-        return memory;
-    };
+/// What was kept, else nothing.
+fn start(kept: Option<String>, settings: &Settings, now: Timestamp) -> Memory {
+    let Some(kept) = kept else { return Memory::new(settings) };
     match Memory::recover(&kept, settings, now) {
         Ok((memory, refused)) => {
             for reason in refused {

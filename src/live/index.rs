@@ -31,7 +31,7 @@ mod tuning;
 mod usage;
 
 pub use event::{Event, Kind};
-pub use settings::{IndexSettings, Seeds};
+pub use settings::{Adopted, IndexSettings, Seeds};
 
 use super::{
     look::{Autoscaler, Look},
@@ -156,6 +156,19 @@ impl Index {
             next_node: self.fleet.next(),
             next_owner: self.numbers.owners.next(),
         }
+    }
+
+    /// Gives numbers to what is known of another time: its shapes one by one, its jobs and owners in a row.
+    pub fn adopt(&mut self, other: &Seeds) -> Adopted {
+        let Numbers { shapes, owners, next_job } = &mut self.numbers;
+        let adopted = Adopted {
+            shapes: other.shapes.iter().map(|shape| shapes.number(shape.clone())).collect(),
+            first_job: *next_job,
+            first_owner: owners.next(),
+        };
+        *next_job = next_job.wrapping_add(other.next_job);
+        *owners = Owners::new(owners.next().saturating_add(other.next_owner));
+        adopted
     }
 
     /// Takes news.

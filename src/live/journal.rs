@@ -1,8 +1,8 @@
 //! What was decided, kept: the last decisions in memory for `/debug/decisions`, and on request the whole
 //! decision log in a folder of files that `prewarm replay` takes.
 //!
-//! A log holds for one set of pools and settings; where they change, and where a file has grown large, the
-//! next one begins. Of old files only the newest are kept.
+//! A log holds for one set of pools and settings; where they change, where the past becomes known, and where a
+//! file has grown large, the next one begins. Of old files only the newest are kept.
 
 use crate::{
     decision_log::{Explanation, LogWriter, explain_decision, instant},
@@ -58,6 +58,11 @@ impl Journal {
             fs::create_dir_all(folder)?;
         }
         Ok(Self { folder, ..Self::default() })
+    }
+
+    /// Memory was told something that is in no look: the next look begins a file.
+    pub fn renew(&mut self) {
+        self.settings = None;
     }
 
     /// Must be called before `decide`: begins a file where one is due, with the memory as it is then.

@@ -1,22 +1,25 @@
-//! What a new controller knows on its first day: the jobs of the last weeks, from Prometheus.
+//! What a new controller knows on its first day: jobs and nodes of the last weeks, from Prometheus.
 //!
-//! Read once at the start, and only if no earlier process kept a memory: what was kept is better. It takes a
-//! bounded time, and a Prometheus that is not there is told and done without. Only demand is recalled; how long
-//! nodes take is learned from the nodes that come.
+//! Read once after the start, and only if no earlier process kept a memory: what was kept is better. Nobody waits
+//! for it: until it is there, the engine decides as one that knows nothing. It takes a bounded time, and a
+//! Prometheus that is not there is told and done without.
 
 use crate::{
-    engine::{Memory, Settings},
-    history::{PoolRule, Recovered, Scrapes, Sight, Window, guess, node_lives, pod_lives, recover},
-    live::index::Seeds,
-    model::{Arrival, Finish, Pool},
+    engine::{Memory, NodeStarted, Settings},
+    history::{
+        NodeLead, PoolRule, Recovered, Scrapes, Sight, Window, guess, node_lives, pod_lives,
+        recover,
+    },
+    live::index::{Index, Seeds},
+    model::{Arrival, Finish, OwnerId, Pool},
     prometheus::{At, Client, Query, ReadError, Reading, Wanted, answers, read, survey},
     promql::Series,
     time::{Millis, Timestamp},
 };
 use std::{sync::Arc, time::Duration};
 
-/// Nothing waits longer for it.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// It is given up then.
+const PATIENCE: Duration = Duration::from_mins(10);
 const DAY: Millis = Millis::from_hours(24);
 
 /// Where the past is read from.
@@ -30,12 +33,21 @@ pub struct PastSource {
     pub since: Millis,
 }
 
-/// Jobs of the past, by pool.
+/// What happened in pools.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
-    /// Numbers that these jobs use; new ones come after them.
-    pub seeds: Seeds,
-    pools: Vec<(PoolRule, Vec<Arrival>, Vec<Finish>)>,
+    /// Numbers that its jobs use.
+    seeds: Seeds,
+    pools: Vec<PoolPast>,
+}
+
+/// What happened in one pool, in order of time.
+#[derive(Clone, Debug)]
+struct PoolPast {
+    rule: PoolRule,
+    arrivals: Vec<Arrival>,
+    finishes: Vec<Finish>,
+    nodes: Vec<NodeStarted>,
 }
 
 /// The past, or a warning.
@@ -46,6 +58,7 @@ pub async fn recalled(source: &PastSource, now: Timestamp) -> Option<Past> {
             let seconds = begun.elapsed().as_secs();
             tracing::info!(
                 jobs = past.jobs(),
+                nodes = past.nodes(),
                 pools = past.pools.len(),
                 seconds,
                 "the past is known"
@@ -91,10 +104,17 @@ async fn past(source: &PastSource, now: Timestamp) -> Result<Past, ReadError> {
 }
 
 impl Past {
-    /// The jobs of a trace by the pool they ran in. What still ran at the end ends there: the first look sees it
-    /// as running.
+    /// The jobs of a trace by the pool they ran in. Those that still ran at the end have none here: the first
+    /// look sees them.
     fn of(recovered: &Recovered, rules: &[PoolRule], window: Window) -> Self {
         let trace = &recovered.trace;
+        let leads = recovered.leads.iter().map(|leads| leads.nodes.iter().map(started).collect());
+        let pool = |(rule, nodes): (&PoolRule, Vec<NodeStarted>)| PoolPast {
+            rule: rule.clone(),
+            arrivals: Vec::new(),
+            finishes: Vec::new(),
+            nodes,
+        };
         let mut past = Self {
             seeds: Seeds {
                 shapes: trace.shapes.clone(),
@@ -102,18 +122,16 @@ impl Past {
                 next_node: 0,
                 next_owner: trace.owners.len() as u32,
             },
-            pools: rules.iter().map(|rule| (rule.clone(), Vec::new(), Vec::new())).collect(),
+            pools: rules.iter().zip(leads).map(pool).collect(),
         };
         let since = window.from - Timestamp::ZERO;
         for (number, job) in (0..).zip(&trace.jobs) {
             let shape = trace.shape(job);
             let model = shape.gpu_models.first();
             let place = model.and_then(|model| rules.iter().position(|rule| rule.name == *model));
-            let Some((_, arrivals, finishes)) = past.pools.get_mut(place.unwrap_or(0)) else {
-                break;
-            };
+            let Some(pool) = past.pools.get_mut(place.unwrap_or(0)) else { break };
             let at = job.submit + since;
-            arrivals.push(Arrival {
+            pool.arrivals.push(Arrival {
                 job: number,
                 at,
                 shape: job.shape,
@@ -121,33 +139,63 @@ impl Past {
                 gpu_milli: shape.demand_milli(),
                 is_running: false,
             });
-            finishes.push(Finish { job: number, started: at, at: at + job.duration });
+            if at + job.duration < window.until {
+                pool.finishes.push(Finish { job: number, started: at, at: at + job.duration });
+            }
         }
-        for (_, _, finishes) in &mut past.pools {
-            finishes.sort_by_key(|finish| (finish.at, finish.job));
+        for pool in &mut past.pools {
+            pool.finishes.sort_by_key(|finish| (finish.at, finish.job));
         }
         past
     }
 
     /// All jobs.
     pub fn jobs(&self) -> usize {
-        self.pools.iter().map(|(_, arrivals, _)| arrivals.len()).sum()
+        self.pools.iter().map(|pool| pool.arrivals.len()).sum()
     }
 
-    /// Tells a new memory; how many pools have a past.
+    /// All nodes that told how long they took.
+    pub fn nodes(&self) -> usize {
+        self.pools.iter().map(|pool| pool.nodes.len()).sum()
+    }
+
+    /// The same in the numbers of the index, which are in use already.
+    #[must_use]
+    pub fn numbered(mut self, index: &mut Index) -> Self {
+        let numbers = index.adopt(&self.seeds);
+        for pool in &mut self.pools {
+            for arrival in &mut pool.arrivals {
+                arrival.job = arrival.job.wrapping_add(numbers.first_job);
+                arrival.owner = OwnerId(arrival.owner.0.wrapping_add(numbers.first_owner));
+                if let Some(&shape) = numbers.shapes.get(arrival.shape.0 as usize) {
+                    arrival.shape = shape;
+                }
+            }
+            for finish in &mut pool.finishes {
+                finish.job = finish.job.wrapping_add(numbers.first_job);
+            }
+        }
+        self
+    }
+
+    /// Tells a memory; how many pools have a past.
     pub fn tell(&self, memory: &mut Memory, settings: &Settings) -> usize {
         let mut told = 0;
         for (place, pool) in settings.pools.iter().enumerate() {
-            let of = self.pools.iter().find(|(rule, _, _)| is_of(rule, &pool.pool));
-            if let Some((_, arrivals, finishes)) =
-                of.filter(|(_, arrivals, _)| !arrivals.is_empty())
-            {
-                memory.recall(place, arrivals, finishes);
+            let of = self.pools.iter().find(|past| is_of(&past.rule, &pool.pool));
+            if let Some(past) = of.filter(|past| !past.arrivals.is_empty()) {
+                memory.recall(place, &past.arrivals, &past.finishes, &past.nodes);
                 told += 1;
             }
         }
         told
     }
+}
+
+/// A node's stages as the engine knows them.
+fn started(node: &NodeLead) -> NodeStarted {
+    let provisioning = node.boot.map(|boot| boot + node.ready);
+    NodeStarted { usable: node.usable, provisioning, warm_up: node.warm_up }
 }
 
 /// Whether a pool's nodes are those of a rule: of its size, with its labels.

@@ -41,6 +41,7 @@ use thiserror::Error;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
+    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -80,7 +81,7 @@ pub struct RunSettings {
     pub extender: Option<ExtenderSettings>,
     /// How writes are made.
     pub actuation: ActuationSettings,
-    /// Where the past is read from, if nothing was kept.
+    /// Where the past is read from, if nothing was kept; nothing waits for it.
     pub past: Option<PastSource>,
     /// Where signals are read from.
     pub signals: Option<Arc<Client>>,
@@ -158,22 +159,27 @@ pub async fn run(
     let kept = read_kept(&clusters, &settings.namespace).await;
     let server =
         tokio::spawn(http::serve(listener, Arc::clone(&shown), after.clone().cancelled_owned()));
-    let past = match &settings.past {
-        Some(source) if kept.is_none() => past::recalled(source, settings.clock.now()).await,
-        _ => None,
-    };
+    let past = settings.past.clone().filter(|_| kept.is_none()).map(|source| {
+        let now = settings.clock.now();
+        tokio::spawn(async move { past::recalled(&source, now).await })
+    });
+    let reading = past.as_ref().map(JoinHandle::abort_handle);
     let heard = Heard {
         stop: after.clone(),
         watches: sink.watches.clone(),
         events,
         ceiling: watched.ceiling,
+        past,
     };
-    let mut life = Life::new(clusters.clone(), settings, shown, heard, is_leader, (kept, past));
+    let mut life = Life::new(clusters.clone(), settings, shown, heard, is_leader, kept);
     let joined = extender.map(|serving| serving.join(&life, &clusters));
     let (answering, hints) = joined.unzip();
     life.hints = hints;
     drop(sink);
     Box::pin(life.live(stop)).await;
+    if let Some(reading) = reading {
+        reading.abort();
+    }
     for task in answering.into_iter().flatten() {
         task.await.ok();
     }
@@ -220,7 +226,7 @@ struct Hints {
 
 impl Serving {
     /// Starts what may write for it. What ends by itself, and what the loop has to tell.
-    fn join(self, life: &Life, clusters: &Clusters) -> (Vec<tokio::task::JoinHandle<()>>, Hints) {
+    fn join(self, life: &Life, clusters: &Clusters) -> (Vec<JoinHandle<()>>, Hints) {
         let (touchable, allowed) = watch::channel(BTreeSet::new());
         let switch = Arc::new(Switch::new(life.settings.actuation.switch));
         let authority = life.authority.clone();
@@ -243,7 +249,7 @@ fn elect(
     settings: &RunSettings,
     authority: watch::Sender<Authority>,
     stop: CancellationToken,
-) -> Option<tokio::task::JoinHandle<()>> {
+) -> Option<JoinHandle<()>> {
     if !settings.elect {
         authority.send_replace(Authority::forever());
         return None;
@@ -264,6 +270,8 @@ struct Heard {
     watches: Watches,
     events: mpsc::Receiver<Event>,
     ceiling: watch::Receiver<Mode>,
+    /// The past, while it is being read.
+    past: Option<JoinHandle<Option<Past>>>,
 }
 
 /// The loop.
@@ -280,6 +288,8 @@ struct Life {
     events: mpsc::Receiver<Event>,
     authority: watch::Receiver<Authority>,
     ceiling: watch::Receiver<Mode>,
+    /// The past, while it is being read.
+    past: Option<JoinHandle<Option<Past>>>,
     kept_at: Timestamp,
     was_leader: bool,
     /// To the extender.
@@ -293,13 +303,12 @@ impl Life {
         shown: Arc<Shown>,
         heard: Heard,
         authority: watch::Receiver<Authority>,
-        (kept, past): (Option<Kept>, Option<Past>),
+        kept: Option<Kept>,
     ) -> Self {
-        let of_past = past.as_ref().map(|past| past.seeds.clone());
         let index = Index::new(IndexSettings {
             discovery: settings.discovery,
             keys: CapiKeys::new(clusters.api.group.as_str()),
-            seeds: kept.as_ref().map(|kept| kept.seeds.clone()).or(of_past).unwrap_or_default(),
+            seeds: kept.as_ref().map(|kept| kept.seeds.clone()).unwrap_or_default(),
             ..IndexSettings::default()
         });
         let clock = settings.clock;
@@ -310,9 +319,6 @@ impl Life {
             Controller::new(clock, Arc::clone(&shown), heard.watches.clone(), index, digest);
         if let Some(kept) = kept {
             controller.remember(kept.memory);
-        }
-        if let Some(past) = past {
-            controller.recall(past);
         }
         if let Some(client) = &settings.signals {
             controller.listen(signals::start(Arc::clone(client), clock, heard.stop.clone()));
@@ -341,6 +347,7 @@ impl Life {
             events: heard.events,
             authority,
             ceiling: heard.ceiling,
+            past: heard.past,
             was_leader: false,
             hints: None,
         }
@@ -360,6 +367,10 @@ impl Life {
                 _ = self.authority.changed() => self.is_leader() != self.was_leader,
                 changed = self.ceiling.changed() => changed.is_ok(),
                 () = self.controller.signals_changed() => true,
+                past = known(&mut self.past) => {
+                    self.controller.recall(past);
+                    true
+                }
                 () = tokio::time::sleep(wait) => true,
             };
             wait = wait.saturating_sub(begun.elapsed());
@@ -528,6 +539,18 @@ impl Life {
             tracing::warn!(%error, "the decision log was not finished");
         }
     }
+}
+
+/// The past, when it is known; never if it cannot be.
+async fn known(reading: &mut Option<JoinHandle<Option<Past>>>) -> Past {
+    if let Some(task) = reading {
+        let read = task.await;
+        *reading = None;
+        if let Ok(Some(past)) = read {
+            return past;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Puts a new value in place of the old one; `true` = it is another one.

@@ -7,7 +7,7 @@ use super::{
     signals::SignalKey,
 };
 use crate::{
-    decision_log::{instant, span},
+    decision_log::{explain_signal, instant, span},
     engine::{PoolReport, SignalReport},
     guard::ladder::Rung,
     time::{Millis, Timestamp},
@@ -67,7 +67,7 @@ pub fn status(facts: &Facts<'_>, before: Option<&GpuPoolStatus>) -> GpuPoolStatu
 fn signal_status(facts: &Facts<'_>, signal: &SignalReport) -> SignalStatus {
     let pool = format!("{}/{}", facts.pool.namespace, facts.pool.name);
     let trouble = facts.troubles.get(&SignalKey::new(&pool, &signal.name)).cloned();
-    let told = trouble.unwrap_or_else(|| signal.state.to_string());
+    let told = trouble.unwrap_or_else(|| explain_signal(signal));
     SignalStatus {
         name: signal.name.clone(),
         state: format!("{:?}", signal.state),

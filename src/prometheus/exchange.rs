@@ -100,12 +100,29 @@ fn explained(
     }
 }
 
-/// A time-out of the evaluation is 503 `timeout`, while series are loaded 422 `execution`.
+/// A time-out of the evaluation is 503 `timeout`, while series are loaded 422 `execution`. Other servers have
+/// limits of their own.
+///
+/// # Source
+/// Grafana Mimir, "Runbooks" (`err-mimir-max-...`); Thanos, "Store" (limits); VictoriaMetrics, "Troubleshooting".
 fn is_too_heavy(kind: &str, message: &str) -> bool {
-    kind == "timeout"
-        || ["too many samples", "deadline exceeded", "exceeded maximum resolution", "timed out"]
-            .iter()
-            .any(|sign| message.contains(sign))
+    const SIGNS: [&str; 11] = [
+        "too many samples",
+        "deadline exceeded",
+        "exceeded maximum resolution",
+        "timed out",
+        // Mimir and Cortex.
+        "err-mimir-max-",
+        "the query exceeded the maximum",
+        // Thanos.
+        "exceeded series limit",
+        "exceeded chunks limit",
+        // VictoriaMetrics.
+        "cannot select more than",
+        "the number of matching timeseries exceeds",
+        "timeout exceeded",
+    ];
+    kind == "timeout" || SIGNS.iter().any(|sign| message.contains(sign))
 }
 
 /// Enough of a foreign text for a message, on one line.

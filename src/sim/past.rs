@@ -9,11 +9,13 @@
 //! Künsch 1989, "The jackknife and the bootstrap for general stationary observations" (blocks).
 
 use super::{
-    report::{ByKappa, Interval, PastReport, PolicyReport, SavingReport, WaitSeconds},
+    report::{
+        AskedForReport, ByKappa, Interval, PastReport, PolicyReport, SavingReport, WaitSeconds,
+    },
     yardstick::quantile_ms,
 };
 use crate::{
-    history::{Actual, Day},
+    history::{Actual, AskedFor, Day},
     model::{Pool, Trace},
     time::{Millis, Timestamp},
     units::{gpu_hours, node_hours},
@@ -44,6 +46,8 @@ pub struct Past<'a> {
     pub actual: &'a Actual,
     /// Money for a GPU-hour, if that is known.
     pub gpu_hour_price: Option<f64>,
+    /// What MachineDeployments were asked for, pools by their place.
+    pub asked_for: &'a [AskedFor],
 }
 
 /// What each day of a run cost; adds up to the run's score.
@@ -148,8 +152,20 @@ pub(super) fn report(
         days: actual.len() as u64,
         gpu_hour_price: past.gpu_hour_price,
         savings: runs.iter().map(saving).collect(),
+        asked_for: past.asked_for.iter().filter_map(|asked| asked_for(asked, setup)).collect(),
         settings: setup.pools.iter().map(pool_to_paste).collect(),
     }
+}
+
+fn asked_for(asked: &AskedFor, setup: &Setup) -> Option<AskedForReport> {
+    Some(AskedForReport {
+        machine_deployment: asked.name.clone(),
+        pool: setup.pools.get(asked.pool)?.name.clone(),
+        least_nodes: asked.least,
+        most_nodes: asked.most,
+        raised_by_nodes: asked.raised,
+        node_hours: asked.node_hours,
+    })
 }
 
 /// The sum over days, and where resampled sums lie.
@@ -240,7 +256,7 @@ mod tests {
             series_bin: None,
         };
         let actual = Actual { days: days(&[9.0, 10.0, 12.0]), ..Actual::default() };
-        let past = Past { actual: &actual, gpu_hour_price: Some(2.0) };
+        let past = Past { actual: &actual, gpu_hour_price: Some(2.0), asked_for: &[] };
         let policy = days(&[0.0, 4.0, 5.0]);
         let report = report(&past, &setup, &[("x", None, &policy)]);
         assert_eq!(report.days, 2);

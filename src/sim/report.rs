@@ -20,9 +20,9 @@ mod reading;
 mod table;
 
 pub use document::{
-    ActiveStrategy, Bounds, ByKappa, EngineReport, Interval, LedgerReport, PastReport,
-    PolicyReport, PoolSummary, PromisedReport, Report, SavingReport, SettingsSummary, TraceSummary,
-    WaitSeconds,
+    ActiveStrategy, AskedForReport, Bounds, ByKappa, EngineReport, Interval, LedgerReport,
+    PastReport, PolicyReport, PoolSummary, PromisedReport, Report, SavingReport, SettingsSummary,
+    TraceSummary, WaitSeconds,
 };
 pub use json::json;
 pub use page::page;

@@ -107,25 +107,38 @@ impl Learner {
         true
     }
 
-    /// Learns from jobs that came and went before the first view, each list in order of time.
+    /// Learns from jobs that came and went before the first view, each list in order of time. Views may have been
+    /// taken in already: then the past ends where they begin, with the demand that the first of them showed.
     pub fn recall(&mut self, arrivals: &[Arrival], finishes: &[Finish]) {
-        let Some(first) = arrivals.first() else { return };
-        let mut events = Events::new(first.at, 0);
+        let until = self.events.as_ref().map_or(Timestamp::NEVER, Events::known_since);
+        let mut past: Vec<Event> = Vec::new();
         let mut open = BTreeMap::new();
-        for arrival in arrivals {
+        for arrival in arrivals.iter().filter(|arrival| arrival.at < until) {
             let (milli, shape, owner) = (arrival.gpu_milli, arrival.shape, arrival.owner);
             let event = Event::arrival(arrival.at, milli, shape, owner);
-            events.push(event);
+            past.push(event);
             open.insert(arrival.job, event);
         }
-        for finish in finishes {
+        let Some(first) = past.first().map(|event| event.at) else { return };
+        for finish in finishes.iter().filter(|finish| finish.at < until) {
             if let Some(event) = open.remove(&finish.job) {
-                events.push(event.finished(finish.at));
+                past.push(event.finished(finish.at));
             }
         }
-        self.demand = open.values().map(|event| event.milli).sum();
-        self.open = open;
-        bound(&mut self.open);
+        let seen = self.events.take();
+        let rise: i64 = past.iter().map(|event| event.milli).sum();
+        let before = seen.as_ref().map_or(0, |seen| seen.demand_at(until) - rise);
+        let mut events = Events::new(first, before);
+        past.into_iter().for_each(|event| events.push(event));
+        match seen {
+            // What is open is known from the views.
+            Some(seen) => seen.iter().for_each(|&event| events.push(event)),
+            None => {
+                self.demand = open.values().map(|event| event.milli).sum();
+                self.open = open;
+                bound(&mut self.open);
+            }
+        }
         self.events = Some(events);
         self.deficits = DeficitLog::default();
         self.refit_at = Timestamp::ZERO;

@@ -12,6 +12,9 @@
     reason = "tests read the environment and the clock, stop where they cannot go on, and show what they measured"
 )]
 
+#[path = "../support/prometheus.rs"]
+mod prometheus;
+
 mod annotations;
 mod autoscaler;
 mod discovery;
@@ -23,6 +26,7 @@ mod faults;
 mod http;
 mod kills;
 mod modes;
+mod past;
 mod release;
 mod rights;
 mod scale;

@@ -21,6 +21,7 @@ use prewarm::{
         clock::Clock,
         extender::ExtenderSettings,
         gpu_pool::{Actuation, GpuPool, GpuPoolSpec, GpuPoolStatus, Mode},
+        past::PastSource,
         run::{self, Clusters, RunSettings},
     },
     time::Millis,
@@ -142,6 +143,7 @@ pub(crate) struct Told {
     pub(crate) discovery: bool,
     pub(crate) actuation: ActuationSettings,
     pub(crate) decision_log: Option<PathBuf>,
+    pub(crate) past: Option<PastSource>,
     pub(crate) extender: Option<ExtenderSettings>,
     /// Where signals are read from.
     pub(crate) signals: Option<Arc<prewarm::prometheus::Client>>,
@@ -155,6 +157,7 @@ impl Default for Told {
             discovery: true,
             actuation: ActuationSettings::default(),
             decision_log: None,
+            past: None,
             extender: None,
             signals: None,
         }
@@ -301,7 +304,7 @@ impl Stage {
             decision_log: told.decision_log,
             extender: told.extender,
             actuation: told.actuation,
-            past: None,
+            past: told.past,
             signals: told.signals,
             clock: self.clock,
         };

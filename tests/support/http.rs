@@ -185,3 +185,25 @@ fn write(stream: &mut dyn Both, reply: Reply) {
     };
     let _flushed = stream.flush();
 }
+
+/// Asks a server at another port the same, without the beginning of the path.
+pub(crate) fn passed_on(request: &Request, port: u16, prefix: &str) -> Reply {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let path = request.line.split(' ').nth(1).unwrap();
+    let Some(path) = path.strip_prefix(prefix) else {
+        return Reply::Full(404, Vec::new(), b"404 page not found".to_vec());
+    };
+    let head = format!(
+        "POST {path} HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        request.body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(request.body.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let content = vec![("Content-Type", "application/json".to_owned())];
+    Reply::Full(status, content, answer[end + 4..].to_vec())
+}

@@ -112,11 +112,14 @@ fn lead_times(history: &History, setup: &Setup) -> Vec<String> {
     let pools = setup.pools.iter().zip(&history.recovered.leads);
     pools
         .map(|(pool, leads)| {
-            let (nodes, boots) = told(leads);
+            let (nodes, boots, machines) = told(leads);
             let (name, lead) = (&pool.name, pool.lead_time);
             let (ready, warm) = (lead.provisioning.mean.as_secs_f64(), lead.warm_up.mean.as_secs_f64());
             let times = format!("Nodes of {name} take {ready:.0} s until Ready and {warm:.0} s more");
             match (nodes, boots) {
+                (_, 1..) if machines == boots => {
+                    format!("{times}: learned from {nodes} nodes and the Machines of {machines}.")
+                }
                 (0 | 1, _) => format!(
                     "{times}: assumed, for too few of them came up in this time (--provisioning, --warm-up)."
                 ),
@@ -141,8 +144,9 @@ fn limits(history: &History, setup: &Setup) -> String {
     let pools: Vec<String> = setup.pools.iter().map(pool).collect();
     let guessed =
         if history.is_guessed { "; pools are guessed from the nodes (--pool)" } else { "" };
+    let asked = if history.asked_for.is_empty() { "were" } else { "were or were asked for" };
     format!(
-        "Policies may have as many nodes as there were at the fewest and the most ({}; --min-nodes, --max-nodes){guessed}.",
+        "Policies may have as many nodes as there {asked} at the fewest and the most ({}; --min-nodes, --max-nodes){guessed}.",
         pools.join(", ")
     )
 }

@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     history::{
-        Facts, GpuMetric, LeadSamples, NodeLife, PodLife, PoolRule, Recovered, Scrapes, Sight,
-        Window, guess, node_lives, pod_lives, recover,
+        AskedFor, Facts, GpuMetric, LeadSamples, NodeLife, PodLife, PoolRule, Recovered, Scrapes,
+        Sight, Window, asked_for, assign, guess, node_lives, pod_lives, recover,
     },
+    model::{MAX_NODES, Pool},
     prometheus::{
         At, Client, Query, ReadError, Reading, Settings, Store, Survey, Wanted, answers, read,
         survey,
@@ -47,6 +48,8 @@ pub(super) struct Read {
     pub(super) asked: Window,
     pub(super) facts: Facts,
     pub(super) scrapes: Scrapes,
+    /// Sizes of MachineDeployments over time.
+    pub(super) sizes: Vec<Series>,
     /// GPU-hours asked for, as the sum over all pods at each instant says.
     pub(super) demand: Option<f64>,
     pub(super) remarks: BTreeMap<Remark, u64>,
@@ -70,6 +73,10 @@ pub(super) async fn all(client: &Client, asked: &Asked<'_>) -> anyhow::Result<Ga
         demand = demand(client, &found, asked, &mut remarks) => demand?,
         () = until_interrupted() => return Ok(Gathered::Interrupted),
     };
+    let sizes = tokio::select! {
+        sizes = sizes(client, &found, asked, &mut remarks) => sizes?,
+        () = until_interrupted() => return Ok(Gathered::Interrupted),
+    };
     let window = covered(&looks, asked);
     let bar = Bar::new("reading");
     let go_on = |done: usize, of: usize| {
@@ -85,8 +92,9 @@ pub(super) async fn all(client: &Client, asked: &Asked<'_>) -> anyhow::Result<Ga
     for (remark, times) in said {
         *remarks.entry(remark).or_default() += times;
     }
+    let (survey, asked_window) = (found, asked.window);
     let read =
-        Read { survey: found, window, asked: asked.window, facts, scrapes: looks, demand, remarks };
+        Read { survey, window, asked: asked_window, facts, scrapes: looks, sizes, demand, remarks };
     if read.facts.pods() == 0 {
         return Ok(Gathered::Nothing(missing::page(client, &read.survey, asked.window)));
     }
@@ -160,6 +168,21 @@ async fn demand(
     Ok(Some(gpus * step.as_hours()))
 }
 
+/// How many nodes MachineDeployments were asked for. Sizes that are held for a shorter time than the step may be
+/// missed.
+async fn sizes(
+    client: &Client,
+    found: &Survey,
+    asked: &Asked<'_>,
+    remarks: &mut BTreeMap<Remark, u64>,
+) -> Result<Vec<Series>, ReadError> {
+    if !found.found.has("capi_machinedeployment_spec_replicas") {
+        return Ok(Vec::new());
+    }
+    let step = found.source.interval.max(Millis::from_mins(2));
+    sight(client, Sight::AskedFor, step, found, asked, remarks).await
+}
+
 /// The window from the midnight before the first scrape on.
 fn covered(scrapes: &Scrapes, asked: &Asked<'_>) -> Window {
     let first = scrapes.after(Timestamp(i64::MIN)).unwrap_or(asked.window.from);
@@ -171,6 +194,8 @@ fn covered(scrapes: &Scrapes, asked: &Asked<'_>) -> Window {
 pub(super) struct History {
     pub(super) pods: Vec<PodLife>,
     pub(super) recovered: Recovered,
+    /// What MachineDeployments were asked for.
+    pub(super) asked_for: Vec<AskedFor>,
     pub(super) is_guessed: bool,
 }
 
@@ -187,7 +212,9 @@ impl History {
         }
         let is_guessed = rules.is_empty();
         let rules = if is_guessed { guess(&nodes) } else { rules.to_vec() };
-        let recovered = recover(&pods, &nodes, &rules, read.window, read.scrapes.interval);
+        let mut recovered = recover(&pods, &nodes, &rules, read.window, read.scrapes.interval);
+        let asked_for = asked_for(&read.sizes, &nodes, &assign(&rules, &nodes), read.window);
+        widen(&mut recovered.pools, &asked_for);
         let without: Vec<&str> = rules
             .iter()
             .zip(&recovered.node_counts)
@@ -205,11 +232,24 @@ impl History {
         if recovered.trace.jobs.is_empty() {
             bail!("no pod with GPUs ever ran in this time, so there is nothing to simulate");
         }
-        Ok(Self { pods, recovered, is_guessed })
+        Ok(Self { pods, recovered, asked_for, is_guessed })
     }
 }
 
-/// How many nodes told how long they take.
-pub(super) fn told(leads: &LeadSamples) -> (usize, usize) {
-    (leads.warm_up.len(), leads.boot.len())
+/// Limits reach as far as nodes were asked for, whether they came or not.
+fn widen(pools: &mut [Pool], asked_for: &[AskedFor]) {
+    for (place, pool) in pools.iter_mut().enumerate() {
+        let of_pool = || asked_for.iter().filter(|asked| asked.pool == place);
+        if of_pool().next().is_some() {
+            pool.min_nodes = pool.min_nodes.min(of_pool().map(|asked| asked.least).sum());
+            let most: u32 = of_pool().map(|asked| asked.most).sum();
+            pool.max_nodes = pool.max_nodes.map(|known| known.max(most).min(MAX_NODES));
+        }
+    }
+}
+
+/// How many nodes told how long they take, of how many the request is known, and of how many of these by their
+/// Machine.
+pub(super) fn told(leads: &LeadSamples) -> (usize, usize, usize) {
+    (leads.warm_up.len(), leads.boot.len(), leads.of_machines)
 }

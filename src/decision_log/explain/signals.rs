@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A sentence about a signal.
-pub(super) fn sentence(signal: &SignalReport) -> String {
+pub fn sentence(signal: &SignalReport) -> String {
     let name = &signal.name;
     match (signal.state, &signal.study) {
         (SignalState::Unread, _) => {

@@ -1,6 +1,9 @@
 //! What the index is told once.
 
-use crate::{live::objects::CapiKeys, model::Shape};
+use crate::{
+    live::objects::CapiKeys,
+    model::{Shape, ShapeId},
+};
 use serde::{Deserialize, Serialize};
 
 /// Settings of the index.
@@ -42,4 +45,15 @@ pub struct Seeds {
     pub next_node: u32,
     /// The next owner; 0 is nobody.
     pub next_owner: u32,
+}
+
+/// Numbers given to what is known of another time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// By place among its shapes.
+    pub shapes: Vec<ShapeId>,
+    /// The number of its job 0.
+    pub first_job: u32,
+    /// The number of its owner 0, whom nobody else has.
+    pub first_owner: u32,
 }

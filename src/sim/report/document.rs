@@ -247,8 +247,27 @@ pub struct PastReport {
     pub gpu_hour_price: Option<f64>,
     /// What each policy would have saved, in the order asked for.
     pub savings: Vec<SavingReport>,
+    /// What MachineDeployments were asked for in the whole time; empty where no metric tells.
+    pub asked_for: Vec<AskedForReport>,
     /// A `GpuPool` for each pool, as YAML.
     pub settings: Vec<String>,
+}
+
+/// What a MachineDeployment was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AskedForReport {
+    /// Its name, after that of its cluster if that is known.
+    pub machine_deployment: String,
+    /// The pool of its nodes.
+    pub pool: String,
+    /// Fewest nodes at one time.
+    pub least_nodes: u32,
+    /// Most nodes at one time.
+    pub most_nodes: u32,
+    /// By how many nodes it was raised, together.
+    pub raised_by_nodes: u64,
+    /// Nodes asked for, over time: what is paid for if a node is paid for from its request.
+    pub node_hours: f64,
 }
 
 /// What a policy would have saved against what really happened; below zero: cost more.

@@ -1,6 +1,6 @@
 //! What policies would have saved, in words: the same cells for the terminal and the page.
 
-use super::{Interval, PastReport, columns, format};
+use super::{AskedForReport, Interval, PastReport, columns, format};
 
 /// Headings of the cells of [`rows`].
 pub(super) const HEADS: [&str; 4] =
@@ -39,6 +39,23 @@ pub(super) fn explanation(past: &PastReport) -> String {
     )
 }
 
+/// A sentence for each MachineDeployment.
+pub(super) fn asked_for(past: &PastReport) -> Vec<String> {
+    let sentence = |asked: &AskedForReport| {
+        format!(
+            "MachineDeployment {} ({}) was asked for {} to {} nodes and raised by {} altogether: {:.0} node-hours \
+             from request to removal, in the whole time.",
+            asked.machine_deployment,
+            asked.pool,
+            asked.least_nodes,
+            asked.most_nodes,
+            asked.raised_by_nodes,
+            asked.node_hours
+        )
+    };
+    past.asked_for.iter().map(sentence).collect()
+}
+
 /// One scale for all three figures.
 fn cell(interval: Interval) -> String {
     let figures = [Some(interval.mid), interval.low, interval.high];
@@ -66,7 +83,13 @@ mod tests {
             money: Some(interval.times(2.0)),
         };
         let savings = vec![saving("reactive"), saving("clairvoyant")];
-        let past = PastReport { days: 11, gpu_hour_price: Some(2.0), savings, settings: vec![] };
+        let past = PastReport {
+            days: 11,
+            gpu_hour_price: Some(2.0),
+            savings,
+            asked_for: vec![],
+            settings: vec![],
+        };
         let rows = rows(&past);
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0][1], "120 [-80; 160]");

@@ -142,6 +142,7 @@ fn past_lines(report: &Report) -> Vec<String> {
     let mut lines = vec!["Against what really happened:".to_owned()];
     lines.extend(table.lines());
     lines.extend(wrapped(&past::explanation(found), WIDTH));
+    lines.extend(past::asked_for(found).iter().flat_map(|said| wrapped(&printable(said), WIDTH)));
     lines.push(String::new());
     if !found.settings.is_empty() {
         lines.push("Settings to begin with (in Shadow nothing is written):".to_owned());

@@ -66,6 +66,34 @@ fn what_was_open_when_history_ended_is_named_later() {
     assert_eq!((last.arrived.0, last.milli), (-600_000, -4000));
 }
 
+/// Whether the past is told before the first view or some views later, what is known of demand is the same.
+#[test]
+fn a_past_that_is_told_late_is_as_good_as_one_that_is_told_at_once() {
+    // Two that ended before the first view, one that goes on.
+    let past = [(-7200, -3600, 2), (-5000, -4000, 4), (-900, 30, 8)];
+    let arrivals: Vec<Arrival> =
+        past.iter().zip(100..).map(|(&job, id)| arrival(id, job)).collect();
+    let finishes = [finish(101, past[1]), finish(100, past[0])];
+    let (mut early, mut late) = (Learner::default(), Learner::default());
+    let live = [(-900, 30, 8), (10, 40, 1)];
+    early.recall(&arrivals, &finishes);
+    show(&mut early, &live, 15, 60, false);
+    show(&mut late, &live, 15, 60, false);
+    late.recall(&arrivals, &finishes);
+    let demand = |learner: &Learner, at: i64| {
+        learner.events().unwrap().demand_at(Timestamp::from_secs(at)) / 1000
+    };
+    for (at, gpus) in [(-6000, 2), (-4500, 6), (-3700, 2), (-1000, 0), (-10, 8), (60, 0)] {
+        assert_eq!((demand(&early, at), demand(&late, at)), (gpus, gpus), "at {at} s");
+    }
+    assert_eq!(early.demand, late.demand);
+    assert_eq!(late.next_refit(), Timestamp::ZERO, "what is new is learned at the next view");
+    // A past of nothing changes nothing.
+    let before = serde_json::to_string(&late).unwrap();
+    late.recall(&[], &[]);
+    assert_eq!(serde_json::to_string(&late).unwrap(), before);
+}
+
 #[test]
 fn open_jobs_are_bounded() {
     let mut learner = Learner::default();

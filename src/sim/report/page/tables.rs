@@ -117,6 +117,7 @@ pub(super) fn past(report: &Report) -> Markup {
                 }
             }
             p.note { (past::explanation(found)) }
+            @for said in past::asked_for(found) { p.note { (said) } }
             @if !found.settings.is_empty() {
                 h3 { "Settings to begin with" }
                 p { "In Shadow nothing is written." }
