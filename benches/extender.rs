@@ -7,7 +7,7 @@ use prewarm::{
     extender::{ExtenderSnapshot, Filtered, Policy, Taken},
     live::extender::{
         Meters,
-        answer::{filter_body, filter_told, prioritize_body},
+        answer::{filter_told, prioritize_body},
         seen,
     },
     model::object::{Effect, Meta, Node, Pod, Resources, Taint},
@@ -112,7 +112,7 @@ fn requests(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("filter", names), &body, |bencher, body| {
             bencher.iter(|| {
                 let note = |_, _, filtered: &Filtered<'_>| meters.note_filtered(filtered);
-                filter_body(black_box(body), &snapshot, NOW, note).expect("an answer")
+                filter_told(black_box(body), &snapshot, NOW, note).expect("an answer")
             });
         });
         group.bench_with_input(BenchmarkId::new("prioritize", names), &body, |bencher, body| {

@@ -291,7 +291,7 @@ fn in_full(count: usize) -> String {
         .map(|manager| {
             let key = |kind: &str| (format!("k:{{\"type\":\"{kind}\"}}"), json!({"f:lastHeartbeatTime": {}, "f:status": {}}));
             let conditions: serde_json::Map<String, Value> =
-                ["DiskPressure", "MemoryPressure", "PIDPressure", "Ready"].map(key).into();
+                ["DiskPressure", "MemoryPressure", "PIDPressure", "Ready"].map(key).into_iter().collect();
             json!({"manager": manager, "operation": "Update", "apiVersion": "v1", "time": "2026-01-01T00:00:00Z",
                 "fieldsType": "FieldsV1", "fieldsV1": {"f:status": {"f:conditions": conditions, "f:images": {}}}})
         })
@@ -395,7 +395,7 @@ fn row(server: &mut Server, what: &str, verb: &str, body: &str, requests: usize)
     for _ in 0..requests.div_ceil(10) {
         client.ask(&request);
     }
-    let before = server.histogram(verb);
+    let (before, processor) = (server.histogram(verb), server.processor());
     let (begun, mut times, mut length) = (Instant::now(), Vec::with_capacity(requests), 0);
     for _ in 0..requests {
         let asked = Instant::now();
@@ -403,15 +403,16 @@ fn row(server: &mut Server, what: &str, verb: &str, body: &str, requests: usize)
         times.push(asked.elapsed().as_secs_f64() * 1e6);
     }
     let rate = requests as f64 / begun.elapsed().as_secs_f64();
-    let after = server.histogram(verb);
+    let (after, processor) = (server.histogram(verb), server.processor() - processor);
     times.sort_by(f64::total_cmp);
     println!(
-        "{what:<26} {:>9} B {:>9} B   server p50 {:>8.1} us   client p50 {:>8.1} us  p99 {:>8.1} us   {rate:>7.0}/s",
+        "{what:<26} {:>9} B {:>9} B   server p50 {:>8.1} us   client p50 {:>8.1} us  p99 {:>8.1} us   {rate:>7.0}/s   processor {:>8.1} us",
         request.len(),
         length,
         between(&before, &after, 0.5),
         quantile(&times, 0.5),
         quantile(&times, 0.99),
+        processor / requests as f64 * 1e6,
     );
 }
 

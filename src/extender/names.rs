@@ -49,6 +49,7 @@ impl<'a> Asked<'a> {
 
 /// Multiplies and folds eight bytes at a time. Names come from the cluster itself, so nobody gains by choosing
 /// them to collide.
+#[inline]
 fn hash(name: &[u8]) -> u64 {
     let (words, rest) = name.as_chunks::<8>();
     let hash = words.iter().fold(0, |hash, bytes| mix(hash, u64::from_le_bytes(*bytes)));
@@ -57,17 +58,20 @@ fn hash(name: &[u8]) -> u64 {
 
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
+#[inline]
 fn mix(hash: u64, word: u64) -> u64 {
     let product = u128::from(hash ^ word) * u128::from(FACTOR);
     (product as u64) ^ ((product >> 64) as u64) ^ word.rotate_left(32)
 }
 
 /// What is left after the last whole word, and how long it all is.
+#[inline]
 fn last(hash: u64, rest: u64, length: usize) -> u64 {
     mix(hash, rest ^ length as u64)
 }
 
 /// The first eight bytes, or all there are and zeros.
+#[inline]
 fn word(bytes: &[u8]) -> u64 {
     if let Some(word) = bytes.first_chunk::<8>() {
         return u64::from_le_bytes(*word);
@@ -81,6 +85,7 @@ const ONES: u64 = u64::MAX / 255;
 
 /// How many bytes come before the first backslash or character below `-`: quotes and control characters are, no
 /// character of a node's name is. Each test may also be true of bytes above the first of its kind, never below.
+#[inline]
 fn plain(word: u64) -> usize {
     let is_below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
     let special = is_below(word, b'-'.into()) | is_below(word ^ (ONES * u64::from(b'\\')), 1);
@@ -108,6 +113,7 @@ struct Place {
 }
 
 impl Place {
+    #[inline]
     fn range(self) -> std::ops::Range<usize> {
         self.start as usize..self.start as usize + self.length as usize
     }

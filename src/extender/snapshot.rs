@@ -142,6 +142,7 @@ impl ExtenderSnapshot {
     }
 
     /// Whether the node of this number counts as ready only now.
+    #[inline]
     pub(super) fn is_fresh(&self, number: u32, now: Timestamp) -> bool {
         self.fresh_until.get(number as usize).is_none_or(|&until| now < until)
     }

@@ -107,6 +107,7 @@ impl<T: Ord> Kinds<T> {
     }
 
     /// The kind of the node of this number; `None` = it must be looked at itself.
+    #[inline]
     pub(super) fn of(&self, number: u32) -> Option<usize> {
         self.of.get(number as usize).copied().filter(|&kind| kind != NONE).map(|kind| kind as usize)
     }

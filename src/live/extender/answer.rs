@@ -50,11 +50,11 @@ pub fn filter_told(
     let ask = ask_of(&pod, snapshot);
     Ok(match &about {
         About::Names(names) => {
-            let names = names.asked();
+            let (names, quote) = (names.asked(), names.quote());
             let filtered = filter(snapshot, &ask, names.iter().copied(), now);
             let is_whole = filtered.passed.len() == names.len();
             let as_sent = if is_whole { told::as_sent(body, &names) } else { None };
-            let told = told::filter_names(&filtered, as_sent);
+            let told = told::filter_names(&filtered, as_sent, quote);
             note(pod.meta.uid, ask, &filtered);
             told
         }
@@ -90,11 +90,14 @@ pub fn prioritize_body(
     let Request { pod, about } = wire::request(body)?;
     let ask = ask_of(&pod, snapshot);
     Ok(match &about {
-        About::Names(names) => {
-            told::priorities(&prioritize(snapshot, &ask, names.asked().iter().copied(), now))
+        About::Names(given) => {
+            let asked = given.asked();
+            let scores = prioritize(snapshot, &ask, asked.iter().copied(), now);
+            told::priorities(&scores, given.quote())
         }
         About::Nodes(nodes) => {
-            told::priorities(&prioritize(&suppose(snapshot, nodes), &ask, names(nodes), now))
+            let supposed = suppose(snapshot, nodes);
+            told::priorities(&prioritize(&supposed, &ask, names(nodes), now), told::text)
         }
     })
 }

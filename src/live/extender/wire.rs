@@ -119,6 +119,14 @@ impl Names<'_> {
             Self::Other(names) => names.iter().map(|name| Asked::from(&**name)).collect(),
         }
     }
+
+    /// What writes them.
+    pub fn quote(&self) -> told::Quote {
+        match self {
+            Self::Plain(_) => told::plain,
+            Self::Other(_) => told::text,
+        }
+    }
 }
 
 struct NamesVisitor;

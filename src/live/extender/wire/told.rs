@@ -37,11 +37,14 @@ impl Told {
         if let [Piece::Own(json)] = &mut self.pieces[..] {
             return std::mem::take(json);
         }
-        let bytes = |piece: &Piece| match piece {
-            Piece::Own(json) => json.clone(),
-            Piece::Sent(range) => body.get(range.clone()).unwrap_or_default().to_vec(),
-        };
-        self.pieces.iter().flat_map(bytes).collect()
+        let mut json = Vec::new();
+        for piece in &self.pieces {
+            json.extend_from_slice(match piece {
+                Piece::Own(own) => own,
+                Piece::Sent(range) => body.get(range.clone()).unwrap_or_default(),
+            });
+        }
+        json
     }
 
     fn own(&mut self, json: impl Into<Vec<u8>>) {
@@ -78,8 +81,11 @@ pub fn as_sent(body: &[u8], names: &[Asked<'_>]) -> Option<Range<usize>> {
     body.get(list.clone()).map(|_| list)
 }
 
+/// Writes a JSON string.
+pub type Quote = fn(&mut Vec<u8>, &str);
+
 /// `ExtenderFilterResult` with names. `as_sent`: see [`as_sent`], if all names asked about pass, each once.
-pub fn filter_names(filtered: &Filtered<'_>, as_sent: Option<Range<usize>>) -> Told {
+pub fn filter_names(filtered: &Filtered<'_>, as_sent: Option<Range<usize>>, quote: Quote) -> Told {
     let size = if as_sent.is_some() { 0 } else { 48 * filtered.passed.len() };
     let mut json = Vec::with_capacity(160 + size + 96 * filtered.rejected.len());
     json.extend_from_slice(b"{\"Nodes\":null,\"NodeNames\":");
@@ -90,9 +96,9 @@ pub fn filter_names(filtered: &Filtered<'_>, as_sent: Option<Range<usize>>) -> T
         told.pieces.push(Piece::Sent(names));
         json.push(b']');
     } else {
-        list(&mut json, filtered.passed.iter(), |json, name| text(json, name));
+        list(&mut json, filtered.passed.iter(), |json, name| quote(json, name));
     }
-    failed(&mut json, filtered);
+    failed(&mut json, filtered, quote);
     told.own(json);
     told
 }
@@ -109,12 +115,12 @@ pub fn filter_nodes(filtered: &Filtered<'_>, body: &[u8], nodes: &[Sent<'_>]) ->
         }
     }
     let mut json = b"]},\"NodeNames\":null".to_vec();
-    failed(&mut json, filtered);
+    failed(&mut json, filtered, text);
     told.own(json);
     told
 }
 
-fn failed(json: &mut Vec<u8>, filtered: &Filtered<'_>) {
+fn failed(json: &mut Vec<u8>, filtered: &Filtered<'_>, quote: Quote) {
     for (key, class) in [
         (&b",\"FailedNodes\":{"[..], Rejection::Resolvable),
         (b",\"FailedAndUnresolvableNodes\":{", Rejection::Unresolvable),
@@ -123,7 +129,7 @@ fn failed(json: &mut Vec<u8>, filtered: &Filtered<'_>) {
         let mut separator = &b""[..];
         for (name, _, reason) in filtered.rejected.iter().filter(|(_, one, _)| *one == class) {
             json.extend_from_slice(separator);
-            text(json, name);
+            quote(json, name);
             json.push(b':');
             text(json, reason);
             separator = b",";
@@ -134,11 +140,11 @@ fn failed(json: &mut Vec<u8>, filtered: &Filtered<'_>) {
 }
 
 /// `HostPriorityList`.
-pub fn priorities(scores: &[(&str, u8)]) -> Vec<u8> {
+pub fn priorities(scores: &[(&str, u8)], quote: Quote) -> Vec<u8> {
     let mut json = Vec::with_capacity(2 + 72 * scores.len());
     list(&mut json, scores.iter(), |json, (name, score)| {
         json.extend_from_slice(b"{\"Host\":");
-        text(json, name);
+        quote(json, name);
         json.extend_from_slice(b",\"Score\":");
         if *score > 9 {
             json.push(b'0' + score / 10);
@@ -189,13 +195,18 @@ fn is_plain(text: &str) -> bool {
     text.bytes().fold(0, |bad, byte| bad | is_bad(byte)) == 0
 }
 
+/// A JSON string of text in which nothing needs an escape.
+pub fn plain(json: &mut Vec<u8>, text: &str) {
+    json.reserve(text.len() + 2);
+    json.push(b'"');
+    json.extend_from_slice(text.as_bytes());
+    json.push(b'"');
+}
+
 /// A JSON string.
-fn text(json: &mut Vec<u8>, text: &str) {
+pub fn text(json: &mut Vec<u8>, text: &str) {
     if is_plain(text) {
-        json.reserve(text.len() + 2);
-        json.push(b'"');
-        json.extend_from_slice(text.as_bytes());
-        json.push(b'"');
+        plain(json, text);
     } else {
         // Writing to memory does not fail.
         serde_json::to_writer(json, text).ok();
