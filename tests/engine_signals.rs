@@ -145,7 +145,7 @@ fn taught() -> Live {
     let clock = SignalSettings::new("clock");
     let mut live = Live::new(&[queue(), clock]);
     let (arrivals, finishes, queue) = past();
-    live.memory.recall(0, &arrivals, &finishes);
+    live.memory.recall(0, &arrivals, &finishes, &[]);
     let every = Millis::from_mins(1);
     let clock: Vec<Option<f64>> = (0..queue.len()).map(|m| Some((m / 60 % 24) as f64)).collect();
     live.memory.recall_signal(0, "queue", secs(0), every, &queue);
