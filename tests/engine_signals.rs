@@ -63,7 +63,8 @@ fn a_signal_asks_and_grows_old() {
     let three = ReadValue::Units(3.0);
     let first = live.look(6000, 5990, three);
     assert_eq!(state(&first), (SignalState::Trial, 3, Rung::Normal));
-    assert!(first.why[0].create >= 3, "{first:?}");
+    // Two at a time, so that a slip costs little.
+    assert_eq!(first.why[0].create, 2);
     assert!(first.wake_at <= secs(6060));
     assert_eq!(state(&live.look(6110, 5990, three)), (SignalState::Trial, 3, Rung::Normal));
     let stale = live.look(6111, 5990, three);

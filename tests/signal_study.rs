@@ -183,10 +183,40 @@ arrivals:
   KIND
 ";
 
+const OFFICE: &str = "profile: {perHour: 40, hours: [0, 0, 0, 0, 0, 0, 0.02, 0.1, 0.8, 1, 1, 1, 0.6, 0.8, 1, 1, 0.8, \
+                      0.5, 0.2, 0.1, 0, 0, 0, 0]}";
+
 fn drawn_world(kind: &str) -> World {
     let text = DRAWN.replace("KIND", kind);
     let scenario = scenario::check("drawn.yaml", &text).unwrap();
     World::of(&arrivals::of_scenario(&scenario), 1.0)
+}
+
+/// What leads is found with its lag, what does not is not; office hours, two days, at kappa 20.
+#[test]
+fn what_leads_is_told_from_what_does_not() {
+    let world = drawn_world(OFFICE);
+    let until = 3 * 1440;
+    for signal in signals(&world, 7) {
+        let word = (signal.gpus_per_unit, 0.95);
+        let study = world.study(&signal.values, (1440, until), word).unwrap();
+        let lag = match signal.name {
+            name if name.contains("25m") => 25,
+            name if name.contains("30m") => 30,
+            _ => 12,
+        };
+        let name = signal.name;
+        if name.starts_with('+') {
+            assert!((study.lag_minutes - lag).abs() <= 1, "{name}: {study:?}");
+        } else {
+            assert!(!study.is_useful, "{name}: {study:?}");
+        }
+        let must_be_useful =
+            ["+queue 12m", "+queue 25m", "+queue 12m +noise", "+users 12m", "+users 12m 5%"];
+        if must_be_useful.contains(&name) {
+            assert!(study.is_useful, "{name}: {study:?}");
+        }
+    }
 }
 
 #[test]

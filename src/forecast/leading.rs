@@ -61,7 +61,7 @@ pub struct Study {
     pub hours: f64,
     /// By how many minutes the signal moves before demand does; zero and less: it does not.
     pub lag_minutes: i32,
-    /// Correlation of the changes of both at that lag, -1..=1.
+    /// Correlation of its changes with the rises of demand at that lag, -1..=1.
     pub correlation: f64,
     /// Share of the pinball loss of the best constant that it saves; below zero = worse.
     pub skill: f64,
