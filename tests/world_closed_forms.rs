@@ -209,6 +209,27 @@ fn spread_goes_where_most_is_left() {
     assert_eq!(third(&spread), Timestamp::from_secs(560));
 }
 
+/// Two nodes of two GPUs: 0.4 and 1 are left on the first, 1 on the second. Best fit puts a job of 0.4 on the second,
+/// and of two jobs of a whole GPU one waits until the end of the first. The scores of the extender put it where it
+/// is of no use to others.
+#[test]
+fn on_nodes_that_stay_leftovers_are_used_first() {
+    let pool = Pool { min_nodes: 2, max_nodes: Some(2), ..Pool::new("default", 2) };
+    let best = prewarm::world::Setup { pools: vec![pool], ..setup() };
+    let prewarm = prewarm::world::Setup { placement: Placement::Prewarm, ..best.clone() };
+    let trace = trace(&[
+        job(0, 9000, 1).milli(600),
+        job(10, 100, 1),
+        job(20, 9000, 1),
+        job(200, 9000, 1).milli(400),
+        job(300, 5000, 1),
+        job(310, 5000, 1),
+    ]);
+    let last = |setup| run(&trace, setup, reactive()).starts[5];
+    assert_eq!(last(&best), Timestamp::from_secs(5300));
+    assert_eq!(last(&prewarm), Timestamp::from_secs(310));
+}
+
 #[test]
 fn a_spare_node_saves_the_wait() {
     let spare = Fixed(Want { spare_nodes: 1, ..Want::nothing(Millis::from_mins(10)) });

@@ -47,16 +47,18 @@ fn wants() -> impl Strategy<Value = Fixed> {
 
 fn worlds() -> impl Strategy<Value = Setup> {
     let faults = (0.0f64..0.5, 0.0f64..0.4, 0i64..300, prop::option::of(1u32..6), any::<u64>());
-    (faults, 0usize..3).prop_map(|((cv, failure_rate, drain, max_nodes, seed), placement)| {
-        let mut pool = Pool {
-            failure_rate,
-            max_nodes,
-            drain: Millis::from_secs(drain),
-            ..Pool::new("default", 8)
-        };
-        pool.lead_time.provisioning = StageTime { mean: Millis::from_secs(300), cv };
-        Setup { pools: vec![pool], seed, placement: Placement::ALL[placement].1, ..setup() }
-    })
+    (faults, 0..Placement::ALL.len()).prop_map(
+        |((cv, failure_rate, drain, max_nodes, seed), placement)| {
+            let mut pool = Pool {
+                failure_rate,
+                max_nodes,
+                drain: Millis::from_secs(drain),
+                ..Pool::new("default", 8)
+            };
+            pool.lead_time.provisioning = StageTime { mean: Millis::from_secs(300), cv };
+            Setup { pools: vec![pool], seed, placement: Placement::ALL[placement].1, ..setup() }
+        },
+    )
 }
 
 /// At every instant: what runs fits on the usable nodes.
@@ -93,6 +95,21 @@ proptest! {
     fn capacity_is_never_exceeded(rows in mixed_rows(), want in wants(), setup in worlds()) {
         let trace = trace(&rows);
         assert_capacity(&trace, &setup, &run(&trace, &setup, want));
+    }
+
+    /// So `prewarm` never takes more node-hours than `best-fit` where nodes come and go.
+    #[test]
+    fn where_nodes_come_and_go_prewarm_places_as_best_fit(
+        rows in mixed_rows(),
+        want in wants(),
+        setup in worlds(),
+    ) {
+        let trace = trace(&rows);
+        let best = Setup { placement: Placement::BestFit, ..setup };
+        let prewarm = Setup { placement: Placement::Prewarm, ..best.clone() };
+        let (best, prewarm) = (run(&trace, &best, want), run(&trace, &prewarm, want));
+        prop_assert_eq!(prewarm.starts, best.starts);
+        prop_assert_eq!(prewarm.nodes, best.nodes);
     }
 
     #[test]

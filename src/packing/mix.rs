@@ -10,15 +10,14 @@ use std::cmp::Reverse;
 
 /// More classes than this make scoring slow without changing it.
 const CLASSES_MAX: usize = 64;
-/// The classes kept make up so many percent of the jobs. With 95 % the jobs that insist on a rare GPU model are
-/// among those left out, and the others take its GPUs.
+/// The classes kept make up so many percent of the jobs.
 const COVERED_PERCENT: u64 = 99;
 /// Nothing is worth more than so many times what it would be if every job took every model.
 const SCARCITY_MAX: u64 = 1_000;
 /// Units of [`Mix::worths`].
 const MILLI: u64 = 1_000;
-/// [`Mix::loss`] is the mean of so many views of a node.
-const VIEWS: u64 = 2;
+/// Of so many parts of [`Mix::loss`], all but one are about the job that comes next.
+const VIEWS: u64 = 4;
 
 /// Losses (see [`Mix::loss`]) that differ by less, in millionths of a GPU, are equal: other reasons decide.
 pub const LOSS_STEP: i64 = 5_000;
@@ -44,8 +43,8 @@ pub struct Mix {
 }
 
 impl Mix {
-    /// The most frequent classes that together make up 99 % of all, at most 64, of a cluster where all nodes
-    /// are of one model.
+    /// The most frequent classes that together make up 99 % of all, about 64 at most, of a cluster where all
+    /// nodes are of one model. What is left out counts as the most frequent class that takes the same models.
     pub fn new(counts: impl IntoIterator<Item = Class>) -> Self {
         Self::with_supply(counts, |_| 1)
     }
@@ -59,13 +58,7 @@ impl Mix {
         let mut classes: Vec<Class> =
             counts.into_iter().filter(|class| class.weight > 0 && class.part.devices > 0).collect();
         classes.sort_by_key(|&Class { part, models, weight }| (Reverse(weight), part, models));
-        let all: u64 = classes.iter().fold(0, |sum, class| sum.saturating_add(class.weight));
-        let mut covered: u64 = 0;
-        let enough = classes.iter().position(|class| {
-            covered = covered.saturating_add(class.weight);
-            u128::from(covered) * 100 >= u128::from(all) * u128::from(COVERED_PERCENT)
-        });
-        classes.truncate(enough.map_or(CLASSES_MAX, |last| (last + 1).min(CLASSES_MAX)));
+        cut(&mut classes);
         let all = supply(u64::MAX);
         let scarcity = |models: u64| match supply(models) {
             0 => MILLI,
@@ -101,8 +94,8 @@ impl Mix {
     /// of a GPU, the mean over the mix. Negative = it uses up what is of little use to others.
     ///
     /// Two things are added to the fragmentation of the paper. It notices that CPU or memory run short when not
-    /// a single job fits any more, which is late. So the mean is taken of two views: the GPUs that one job of a
-    /// class could use now (fragmentation), and those that jobs of that class alone could use up, CPU, memory
+    /// a single job fits any more, which is late. So two views are weighed: the GPUs that one job of a class could
+    /// use now (fragmentation), and, a quarter, those that jobs of that class alone could use up, CPU, memory
     /// and devices in proportion. And it takes a GPU of a rare model for as useful as any other that as many
     /// jobs accept. Here what a class could use counts the more, the fewer GPUs there are that it takes. On the
     /// nodes and jobs of the paper both leave fewer GPUs idle than fragmentation alone.
@@ -117,13 +110,32 @@ impl Mix {
         ((lost - demand) / (i128::from(VIEWS) * weights)) as i64
     }
 
-    /// What jobs of the mix could use, one at a time plus each class alone, by what it is worth.
+    /// What jobs of the mix could use, the next one and each class alone, by what it is worth.
     fn usable(&self, room: &Room, model: u64) -> u128 {
         let of_class = |(class, &worth): (&Class, &u64)| {
             let now = u128::from(room.free_milli) - useless(room, model, class);
-            u128::from(worth) * (now + u128::from(filled(room, model, class)))
+            let alone = u128::from(filled(room, model, class));
+            u128::from(worth) * (now * u128::from(VIEWS - 1) + alone)
         };
         self.classes.iter().zip(&self.worths).map(of_class).sum()
+    }
+}
+
+/// Keeps the most frequent classes. What is cut counts as the most frequent class that takes the same models, and
+/// stays where there is none: those who want a rare model are few of each shape, and many together.
+fn cut(classes: &mut Vec<Class>) {
+    let all: u64 = classes.iter().fold(0, |sum, class| sum.saturating_add(class.weight));
+    let mut covered: u64 = 0;
+    let enough = classes.iter().position(|class| {
+        covered = covered.saturating_add(class.weight);
+        u128::from(covered) * 100 >= u128::from(all) * u128::from(COVERED_PERCENT)
+    });
+    let kept = enough.map_or(CLASSES_MAX, |last| (last + 1).min(CLASSES_MAX)).min(classes.len());
+    for class in classes.split_off(kept) {
+        match classes.iter_mut().find(|one| one.models == class.models) {
+            Some(same) => same.weight = same.weight.saturating_add(class.weight),
+            None => classes.push(class),
+        }
     }
 }
 
@@ -187,7 +199,9 @@ mod tests {
     fn rare_classes_are_left_out() {
         let common = class(part(1, 1000, 0), 99);
         let mix = Mix::new([class(part(8, 1000, 0), 1), common, class(part(0, 1000, 7), 900)]);
-        assert_eq!(mix.classes(), [common]);
+        assert_eq!(mix.classes(), [Class { weight: 100, ..common }]);
+        let rare = Class { models: 2, ..class(part(8, 1000, 0), 1) };
+        assert_eq!(Mix::new([rare, common]).classes(), [common, rare]);
         assert_eq!(Mix::new((1..100).map(|cpu| class(part(1, 1000, cpu), 1))).classes().len(), 64);
     }
 
@@ -207,13 +221,13 @@ mod tests {
     }
 
     /// By hand: 4 GPUs and 40 CPUs, jobs of 1 GPU and 10 CPUs. A job with 20 CPUs leaves 3 GPUs and CPUs for
-    /// two jobs: a GPU is stranded, though each single job still fits. Half of the loss is that GPU.
+    /// two jobs: a GPU is stranded, though each single job still fits. A quarter of the loss is that GPU.
     #[test]
     fn cpu_that_runs_short_is_seen_before_nothing_fits() {
         let mix = Mix::new([class(part(1, 1000, 10_000), 1)]);
         let room = node(4, 40_000);
         assert_eq!(mix.gradient(&room, ANY, &part(1, 1000, 20_000)), 0);
-        assert_eq!(mix.loss(&room, ANY, &part(1, 1000, 20_000)), 500_000);
+        assert_eq!(mix.loss(&room, ANY, &part(1, 1000, 20_000)), 250_000);
         assert_eq!(mix.loss(&room, ANY, &part(1, 1000, 10_000)), 0);
         assert_eq!(mix.loss(&node(4, 80_000), ANY, &part(1, 1000, 20_000)), 0);
     }

@@ -125,6 +125,11 @@ impl Fleet {
         self.idle.len() as u32
     }
 
+    /// Nodes neither come nor go.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.pool.max_nodes == Some(self.pool.min_nodes)
+    }
+
     /// Since when idle nodes are idle, longest first.
     pub(super) fn idle_since(&self) -> impl Iterator<Item = Timestamp> {
         self.idle.iter().map(|&(since, _)| since)

@@ -61,7 +61,9 @@ pub(super) fn find(
     let fits = |node: NodeId| fleet.is_simple || fleet.room(node).fits(part);
     let oldest = |level: usize| by_free.oldest(level, piece, fits);
     match placement {
-        Placement::Prewarm if fleet.is_simple => by_free.ascending(least, piece).find_map(oldest),
+        Placement::Prewarm if fleet.is_simple || !fleet.is_fixed() => {
+            by_free.ascending(least, piece).find_map(oldest)
+        }
         Placement::BestFit => by_free.ascending(least, piece).find_map(oldest),
         Placement::Spread => by_free.descending(least, piece).find_map(oldest),
         Placement::Fgd => by_free

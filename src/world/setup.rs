@@ -22,8 +22,9 @@ pub enum Placement {
     /// Gradient Descent", USENIX ATC 2023.
     Fgd,
     /// Where it takes least from the jobs to come (see [`crate::packing::Mix::loss`]), as the scheduler
-    /// extender scores; idle nodes last among equals. Where all that counts is how many whole devices are
-    /// free, where the least is left over: that keeps most nodes idle.
+    /// extender scores; idle nodes last among equals. Where the least is left over, if all that counts is how
+    /// many whole devices are free, or if nodes come and go: what fits nowhere gets a new node then, and what
+    /// counts is how many nodes fall idle.
     Prewarm,
 }
 
