@@ -20,8 +20,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// The scheduler has so long to ask of its own accord.
 const GRACE: Millis = Millis(150);
-/// Where only the pod's condition tells of the refusal, it has so long.
-const TOLD_GRACE: Millis = Millis::from_secs(2);
+/// Where only the pod's condition tells of the refusal, it has so long after both, the refusal and the node: it may be
+/// asking somebody else. With a look and a write after that no pod waits for a second.
+const TOLD_GRACE: Millis = Millis(700);
 /// Between two touches.
 const GAP: Millis = Millis(400);
 /// A pod for which a touch did not help is touched for again after this, doubled each time.
@@ -220,7 +221,13 @@ impl Nudger {
                 nodes.find(|node| fits(node)).map(|node| node.name.clone())
             }
             Last::Told { since, .. } if now - *since >= TOLD_GRACE => {
-                let is_open = |number: &usize| !kind.refused.get(*number).copied().unwrap_or(true);
+                let is_new = |number: &usize| {
+                    let opened = kind.opened.get(number);
+                    opened.is_some_and(|opened| now - opened.seen < TOLD_GRACE)
+                };
+                let is_open = |number: &usize| {
+                    !kind.refused.get(*number).copied().unwrap_or(true) && !is_new(number)
+                };
                 let numbers = (0..snapshot.node_numbers()).filter(is_open);
                 let mut nodes = numbers.filter_map(|number| snapshot.view_at(number));
                 nodes.find(|node| fits(node)).map(|node| node.name.clone())

@@ -508,6 +508,33 @@ proptest! {
         prop_assert!(forwards.iter().any(|&(_, score)| score == MAX_SCORE));
     }
 
+    /// Nodes that share a rank are scored as if each were looked at: for a gang they are, and where there are no
+    /// NVLink domains a gang changes nothing.
+    #[test]
+    fn scores_by_kind_are_scores_by_node(
+        nodes in prop::collection::vec((0..30_u8, 0..9_u64, 0..4_u8, any::<(bool, bool)>()), 1..40),
+        gpus in 1..9_u64,
+        now in 0..60_000_i64,
+    ) {
+        let mut snapshot = ExtenderSnapshot::new(Policy::default());
+        let one = Part { devices: 1, milli: 1000, cpu_milli: 0, memory_mib: 0 };
+        for (nth, (name, in_use, age, (is_to_go, is_dear))) in nodes.iter().enumerate() {
+            if nth == 10 {
+                snapshot.set_mix(&[(one, Vec::new(), 3), (Part { devices: 4, ..one }, Vec::new(), 1)]);
+            }
+            let (other, node) = (Taken::of(&pod(*in_use)), node(&format!("n{name}")));
+            let ready_since = (*age > 0).then(|| Timestamp(i64::from(*age) * 10_000));
+            let price_milli = if *is_dear { 4_000 } else { 1_000 };
+            let seen = Seen { pods: vec![&other], ready_since, is_to_go: *is_to_go, price_milli, ..seen(&node) };
+            snapshot.set_node(&seen);
+        }
+        let by_kind = Ask::new(&pod(gpus), None, &snapshot.policy);
+        let by_node = Ask { gang: Some(("ml/nobody".into(), 1)), ..by_kind.clone() };
+        let names: Vec<String> = (0..32).map(|name| format!("n{name}")).collect();
+        let scores = |ask| prioritize(&snapshot, ask, names.iter().map(String::as_str), Timestamp(now));
+        prop_assert_eq!(scores(&by_kind), scores(&by_node));
+    }
+
     /// Nodes changed one by one give the same as a snapshot made at once.
     #[test]
     fn changes_one_by_one_are_as_good_as_all_at_once(

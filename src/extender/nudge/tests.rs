@@ -146,15 +146,36 @@ fn a_namespace_that_is_allowed_again_opens_nodes() {
     assert_eq!(bench.look(20 + GRACE.0), Some("n".into()));
 }
 
+fn told(message: &str) -> Arc<Pod> {
+    let unscheduled = Some(Unscheduled::Unschedulable(message.to_owned()));
+    Arc::new(Pod { unscheduled, ..Pod::clone(&pod()) })
+}
+
+/// A pod waits for less than a second after the node is good, and the scheduler has time to ask a sidecar.
+#[test]
+fn nodes_that_open_after_a_refusal_by_others_are_touched_within_a_second() {
+    let mut bench = Bench::new(Policy::default());
+    put(&mut bench.snapshot, "n", false, None);
+    let pod = told("0/1 nodes are available: 1 GPU driver not ready.");
+    let look = |bench: &mut Bench, now: i64| {
+        let snapshot = Arc::new(bench.snapshot.clone());
+        bench.nudger.look(Timestamp(now), &snapshot, [&pod].into_iter()).touch
+    };
+    assert_eq!(look(&mut bench, 0), None);
+    assert_eq!(look(&mut bench, 60_000), None);
+    put(&mut bench.snapshot, "n", true, None);
+    for now in [60_100, 60_400, 60_700] {
+        assert_eq!(look(&mut bench, now), None, "{now}");
+    }
+    assert_eq!(look(&mut bench, 60_100 + TOLD_GRACE.0), Some("n".into()));
+    assert!(TOLD_GRACE < Millis(850), "a look comes every 100 ms, a write takes some");
+}
+
 /// The sidecar answers, the controller reads it in the pod's condition.
 #[test]
 fn refusals_by_others_stand_in_the_condition() {
     let mut bench = Bench::new(Policy::default());
     put(&mut bench.snapshot, "n", true, None);
-    let told = |message: &str| {
-        let unscheduled = Some(Unscheduled::Unschedulable(message.to_owned()));
-        Arc::new(Pod { unscheduled, ..Pod::clone(&pod()) })
-    };
     let mut look = |pod: &Arc<Pod>, now: i64| {
         bench.nudger.look(Timestamp(now), &Arc::new(bench.snapshot.clone()), [pod].into_iter())
     };
@@ -163,7 +184,8 @@ fn refusals_by_others_stand_in_the_condition() {
     assert_eq!(look(&foreign, 5000), Nudge::default());
     let ours = told("0/1 nodes are available: 1 GPU driver not ready.");
     assert_eq!(look(&ours, 6000), Nudge::default());
-    let nudge = look(&ours, 8000);
+    assert_eq!(look(&ours, 6000 + TOLD_GRACE.0 - 1), Nudge::default());
+    let nudge = look(&ours, 6000 + TOLD_GRACE.0);
     assert_eq!(nudge.touch, Some("n".into()));
     assert_eq!(nudge.stranded[0].node, "n");
 }

@@ -238,6 +238,39 @@ fn nodes_sent_in_full_are_a_simulation() {
     assert_eq!(filter(&shared, &names)["NodeNames"], json!(["gpu-1"]));
 }
 
+/// The reader of what Go writes and the reader of any JSON lead to the same answers.
+#[test]
+fn however_it_is_written_the_answer_is_the_same() {
+    let known: Vec<Value> = (0..40)
+        .map(|nth| node(&format!("n{nth}"), &if nth % 3 == 0 { broken() } else { json!({}) }))
+        .collect();
+    let shared = snapshot(&known);
+    let names: Vec<String> = (0..60).map(|nth| format!("n{}", nth * 7 % 50)).collect();
+    // Long enough for several pieces.
+    let sent: Vec<String> = (0..400)
+        .map(|nth| {
+            let mut node =
+                node(&format!("n{nth}"), &if nth % 5 == 1 { broken() } else { json!({}) });
+            node["status"]["images"] = json!(["x".repeat(1_000)]);
+            let (meta, spec, status) = (&node["metadata"], &node["spec"], &node["status"]);
+            format!(r#"{{"metadata":{meta},"spec":{spec},"status":{status}}}"#)
+        })
+        .collect();
+    let (pod, sent, names) = (pod(), sent.join(","), json!(names));
+    for (nodes, names) in [
+        ("null".to_owned(), names.to_string()),
+        (format!(r#"{{"metadata":{{}},"items":[{sent}]}}"#), "null".to_owned()),
+    ] {
+        let usual = format!(r#"{{"Pod":{pod},"Nodes":{nodes},"NodeNames":{names}}}"#);
+        let other = format!(r#"{{"NodeNames":{names},"Nodes":{nodes},"Pod":{pod}}}"#);
+        let [usual, other] = [usual.as_bytes(), other.as_bytes()];
+        let filter = |body| filter_body(body, &shared, NOW, |_, _, _| {}).unwrap();
+        assert_eq!(filter(usual), filter(other));
+        let prioritize = |body| prioritize_body(body, &shared, NOW).unwrap();
+        assert_eq!(prioritize(usual), prioritize(other));
+    }
+}
+
 /// Five thousand names: each is answered once, in order.
 #[test]
 fn large_requests_are_answered() {

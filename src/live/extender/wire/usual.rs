@@ -21,15 +21,13 @@ use std::fmt;
 /// Reads a filter or prioritize request.
 pub(super) fn request(text: &str) -> Option<Request<'_>> {
     let (pod, rest) = value::<Bare<PodSpec, PodStatus>>(text.strip_prefix("{\"Pod\":")?)?;
-    let (about, rest) = match rest.strip_prefix(",\"Nodes\":{\"metadata\":{},\"items\":[") {
-        Some(list) => {
-            let (nodes, rest) = nodes(list)?;
-            (About::Nodes(nodes), rest.strip_prefix("},\"NodeNames\":null")?)
-        }
-        None => {
-            let (names, rest) = names(rest.strip_prefix(",\"Nodes\":null,\"NodeNames\":[")?)?;
-            (About::Names(Names::Plain(names)), rest)
-        }
+    let in_full = rest.strip_prefix(",\"Nodes\":{\"metadata\":{},\"items\":[");
+    let (about, rest) = if let Some(list) = in_full {
+        let (nodes, rest) = nodes(list)?;
+        (About::Nodes(nodes), rest.strip_prefix("},\"NodeNames\":null")?)
+    } else {
+        let (names, rest) = names(rest.strip_prefix(",\"Nodes\":null,\"NodeNames\":[")?)?;
+        (About::Names(Names::Plain(names)), rest)
     };
     let is_end = rest.trim_end_matches([' ', '\n', '\r', '\t']) == "}";
     is_end.then(|| Request { pod: pod.facts(), about })
@@ -175,5 +173,78 @@ impl<'de> Visitor<'de> for KeptVisitor {
 impl<'de> Deserialize<'de> for Kept {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(KeptVisitor)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::*;
+
+    /// A list longer than [`SHORT`].
+    fn list(other: &str) -> String {
+        let node = |nth: usize| {
+            let images = "x".repeat(1_000 + nth % 7);
+            format!(
+                r#"{{"metadata":{{"name":"n-{nth}","labels":{{"a":"\"}},{{","nvidia.com/gpu.memory":"81920"}}}},"status":{{"images":["{images}"]}}{other}}}"#
+            )
+        };
+        (0..500).map(node).collect::<Vec<_>>().join(",")
+    }
+
+    fn in_full(list: &str) -> String {
+        format!(r#"{{"Pod":{{}},"Nodes":{{"metadata":{{}},"items":[{list}]}},"NodeNames":null}}"#)
+    }
+
+    #[test]
+    fn pieces_are_read_as_one_list() {
+        let list = list("");
+        assert!(list.len() > SHORT);
+        let text = in_full(&list);
+        let Request { about: About::Nodes(nodes), .. } = request(&text).unwrap() else { panic!() };
+        let read: Vec<String> = nodes.iter().map(|sent| sent.json.to_owned()).collect();
+        assert_eq!(read.join(","), list);
+        for (nth, sent) in nodes.iter().enumerate() {
+            assert_eq!(sent.node.meta.name, format!("n-{nth}"));
+            let labels: Vec<&str> = sent.node.meta.labels.keys().map(String::as_str).collect();
+            assert_eq!(labels, ["nvidia.com/gpu.memory"]);
+        }
+    }
+
+    /// What looks like the start of a node inside of one: a piece that ends in the middle is noticed.
+    #[test]
+    fn a_wrong_guess_is_noticed() {
+        let list = list(r#","other":[{"a":1},{"metadata":{"b":2}}]"#);
+        let (start, end) = list.split_at(list.rfind(NEXT).unwrap() + 1);
+        assert!(some_nodes(start).is_none_or(|(_, rest)| !rest.is_empty()));
+        assert!(some_nodes(&end[1..]).is_none_or(|(_, rest)| !rest.is_empty()));
+        let text = in_full(&list);
+        if let Some(Request { about: About::Nodes(nodes), .. }) = request(&text) {
+            assert_eq!(nodes.len(), 500);
+        }
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_left_to_others() {
+        let usual = r#"{"Pod":{},"Nodes":null,"NodeNames":["a","b-1.c"]}"#;
+        assert!(request(usual).is_some());
+        assert!(request(&format!("{usual}\n")).is_some());
+        assert!(request(r#"{"Pod":{},"Nodes":null,"NodeNames":[]}"#).is_some());
+        for other in [
+            r#"{"Pod":null,"Nodes":null,"NodeNames":["a"]}"#,
+            r#"{"Pod": {},"Nodes":null,"NodeNames":["a"]}"#,
+            r#"{"Pod":{},"Nodes":null,"NodeNames":["a", "b"]}"#,
+            r#"{"Pod":{},"Nodes":null,"NodeNames":["a\u0062"]}"#,
+            r#"{"Pod":{},"Nodes":null,"NodeNames":["a","b]}"#,
+            r#"{"Pod":{},"Nodes":null,"NodeNames":["a",]}"#,
+            r#"{"Pod":{},"Nodes":null,"NodeNames":["a"],"Pod":{}}"#,
+            r#"{"Pod":{},"Nodes":null,"NodeNames":["a"]}}"#,
+            r#"{"Pod":{},"Nodes":{"metadata":{},"items":[{}]},"NodeNames":["a"]}"#,
+            r#"{"Pod":{},"Nodes":{"metadata":{},"items":[{},]},"NodeNames":null}"#,
+            r#"{"Pod":{},"Nodes":{"metadata":{},"items":[{},1]},"NodeNames":null}"#,
+            r#"{"Pod":{},"Nodes":{"metadata":{},"items":[{}"#,
+        ] {
+            assert!(request(other).is_none(), "{other}");
+        }
     }
 }
