@@ -130,22 +130,27 @@ async fn what_kube_scheduler_says_is_enough() {
     // 24 pods of one GPU and 24 of two, 1230 s each; each waited for 240 s.
     let busy = actual["busy_gpu_hours"].as_f64().unwrap();
     assert!((busy - 72.0 * 1230.0 / 3600.0).abs() < 1e-6, "{busy}");
-    let waited = actual["waiting_gpu_hours"].as_f64().unwrap();
-    assert!((waited - 72.0 * 240.0 / 3600.0).abs() < 1e-6, "{waited}");
+    let hours = actual["waiting_gpu_hours"].as_f64().unwrap();
+    assert!((hours - 72.0 * 240.0 / 3600.0).abs() < 1e-6, "{hours}");
 }
+
+/// Labels of a series, from when to when it is there, and its value.
+type Row = (String, i64, i64, i64);
+/// Names of a node and its Machine; when it was asked for, registered, and gone.
+type Node = (&'static str, &'static str, i64, i64, i64);
 
 /// A day of a MachineDeployment `gpu` that has one node, and from hours 6 to 12 three; Machines are created when
 /// it is raised, registered after 150 and 170 s, Ready after 60 s more and with GPUs after 240 s more.
 fn of_cluster_api(out: &mut File) -> io::Result<()> {
     let mut out = io::BufWriter::new(out);
     let (six, twelve, end) = (6 * 3600, 12 * 3600, DAY);
-    let nodes = [
+    let nodes: [Node; 3] = [
         ("ip-10-0-0-1", "gpu-7d9f-aaaaa", -DAY, -DAY, end),
         ("ip-10-0-0-2", "gpu-7d9f-bbbbb", six, six + 150, twelve),
         ("ip-10-0-0-3", "gpu-7d9f-ccccc", six, six + 170, twelve),
     ];
     let of_capi = "namespace=\"default\",cluster_name=\"prod\"";
-    let mut family = |name: &str, rows: Vec<(String, i64, i64, i64)>| {
+    let mut family = |name: &str, rows: Vec<Row>| {
         writeln!(out, "# TYPE {name} gauge")?;
         for (labels, from, until, value) in rows {
             for at in (0..DAY).step_by(60).filter(|at| (from..until).contains(at)) {
@@ -157,9 +162,7 @@ fn of_cluster_api(out: &mut File) -> io::Result<()> {
     let sizes = [(0, six, 1), (six, twelve, 3), (twelve, end, 1)];
     let size = |(from, until, value)| (format!("{of_capi},name=\"gpu\""), from, until, value);
     family("capi_machinedeployment_spec_replicas", sizes.map(size).to_vec())?;
-    let each = |row: &dyn Fn(&(&str, &str, i64, i64, i64)) -> (String, i64, i64, i64)| {
-        nodes.iter().map(row).collect::<Vec<_>>()
-    };
+    let each = |row: &dyn Fn(&Node) -> Row| nodes.iter().map(row).collect::<Vec<_>>();
     family(
         "capi_machine_created",
         each(&|&(_, machine, asked, _, gone)| {

@@ -138,16 +138,15 @@ impl Facts {
             .requests
             .iter_mut()
             .find(|known| known.resource == resource && known.container == container);
-        match known {
-            Some(known) => known.gpus = known.gpus.max(gpus),
-            None => {
-                let (resource, container) = (resource.to_owned(), container.to_owned());
-                let at = pod.requests.partition_point(|known| {
-                    (&known.resource, &known.container) < (&resource, &container)
-                });
-                pod.requests.insert(at, Request { resource, container, gpus });
-            }
+        if let Some(known) = known {
+            known.gpus = known.gpus.max(gpus);
+            return;
         }
+        let (resource, container) = (resource.to_owned(), container.to_owned());
+        let at = pod
+            .requests
+            .partition_point(|known| (&known.resource, &known.container) < (&resource, &container));
+        pod.requests.insert(at, Request { resource, container, gpus });
     }
 
     fn take_said(&mut self, names: &Names, series: &Series, value: f64) {

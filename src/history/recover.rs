@@ -293,8 +293,10 @@ fn lead_time(leads: &LeadSamples) -> LeadTime {
     let spread = mean_and_variation(&whole).filter(|_| leads.of_machines == whole.len());
     let guessed = median(&leads.boot).map_or(default.provisioning.mean, |boot| boot + ready);
     LeadTime {
-        provisioning: spread
-            .map_or(StageTime::fixed(guessed), |(mean, cv)| StageTime { mean, cv: cv.min(2.0) }),
+        provisioning: spread.map_or_else(
+            || StageTime::fixed(guessed),
+            |(mean, cv)| StageTime { mean, cv: cv.min(2.0) },
+        ),
         warm_up: StageTime { mean: warm_up, cv: cv.min(2.0) },
     }
 }

@@ -97,11 +97,11 @@ impl Asker<'_> {
         go_on: &(dyn Fn(usize) -> bool + Sync),
     ) -> Result<(), ReadError> {
         let asker = &*self;
-        let asked = questions.iter().map(|question| {
+        let each = questions.iter().map(|question| {
             asker.ask(question.clone()).map(move |answer| (question, answer)).boxed()
         });
-        let asked: Vec<BoxFuture<'_, (&Question, Answered)>> = asked.collect();
-        let mut answers = stream::iter(asked).buffered(Settings::PARALLEL);
+        let each: Vec<BoxFuture<'_, (&Question, Answered)>> = each.collect();
+        let mut answers = stream::iter(each).buffered(Settings::PARALLEL);
         let mut done = 0;
         loop {
             let next = tokio::select! {

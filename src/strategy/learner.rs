@@ -129,15 +129,18 @@ impl Learner {
         let rise: i64 = past.iter().map(|event| event.milli).sum();
         let before = seen.as_ref().map_or(0, |seen| seen.demand_at(until) - rise);
         let mut events = Events::new(first, before);
-        past.into_iter().for_each(|event| events.push(event));
-        match seen {
-            // What is open is known from the views.
-            Some(seen) => seen.iter().for_each(|&event| events.push(event)),
-            None => {
-                self.demand = open.values().map(|event| event.milli).sum();
-                self.open = open;
-                bound(&mut self.open);
+        for event in past {
+            events.push(event);
+        }
+        if let Some(seen) = seen {
+            for &event in &seen {
+                events.push(event);
             }
+        } else {
+            // Otherwise the views tell what is open.
+            self.demand = open.values().map(|event| event.milli).sum();
+            self.open = open;
+            bound(&mut self.open);
         }
         self.events = Some(events);
         self.deficits = DeficitLog::default();
