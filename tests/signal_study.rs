@@ -237,7 +237,7 @@ fn margins() {
         for file in ["philly_d00_52", "alibaba_v2023_d00_21", "servegen_replicas_d00_07"] {
             let path = folder.join(format!("{file}.csv.gz"));
             let trace = import::read_file(&path, None, &Options::default(), &());
-            worlds.push((file.to_owned(), World::of(&trace.unwrap(), 0.4)));
+            worlds.insert(0, (file.to_owned(), World::of(&trace.unwrap(), 0.4)));
         }
     }
     println!(
@@ -251,13 +251,11 @@ fn margins() {
                 continue;
             }
             let room = world.minutes() - length;
-            let starts: Vec<i64> = (0..6).map(|nth| room * nth / 5).collect();
-            let count = if room < 60 { 1 } else { 6 };
+            let starts: Vec<i64> = (0..4).map(|nth| room * nth / 3).collect();
+            let count = if room < 60 { 1 } else { 4 };
             for signal in &drawn {
-                for kappa in [5.0, 20.0, 100.0] {
-                    if kappa != 20.0 && hours != 24 {
-                        continue;
-                    }
+                let kappas: &[f64] = if hours == 24 { &[5.0, 20.0, 100.0] } else { &[20.0] };
+                for &kappa in kappas {
                     let word = (signal.gpus_per_unit, 1.0 - 1.0 / kappa);
                     let studies = starts[..count].iter().filter_map(|&from| {
                         world.study(&signal.values, (from, from + length), word)

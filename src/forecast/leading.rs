@@ -33,6 +33,8 @@ pub const SPAN: Millis = Millis::from_hours(7 * 24);
 /// Spacing of samples.
 pub const MINUTE: Millis = Millis::from_mins(1);
 
+const DAY: Millis = Millis::from_hours(24);
+
 /// Fewer samples than this, one a minute, say nothing.
 pub const LEAST_SAMPLES: usize = 6 * 60;
 
@@ -155,7 +157,8 @@ pub fn standing(lead: Millis, runs_ahead: Option<Millis>) -> Millis {
     runs_ahead.map_or(Millis::ZERO, |ahead| (ahead - lead).max(Millis::ZERO))
 }
 
-/// Studies a signal; `None` while there is not enough to judge by.
+/// Studies a signal; `None` while there is not enough to judge by. Within the first day that includes one that
+/// saves enough and is not clearly ahead.
 pub fn study(case: &Case<'_>) -> Option<Study> {
     let samples = Samples::of(case);
     if !samples.suffice() {
@@ -177,9 +180,13 @@ pub fn study(case: &Case<'_>) -> Option<Study> {
     let (better, least) = judge.best_word(case.word, &constants);
     let (skill, could_be) = (skill(loss), skill(least));
     let enough = if case.was_useful { CLEARLY / 2.0 } else { CLEARLY };
+    let hours = samples.values.iter().flatten().count() as f64 / 60.0;
+    if lag.minutes <= 0 && skill >= enough && hours < DAY.as_hours() {
+        return None;
+    }
     Some(Study {
         at: case.now,
-        hours: samples.values.iter().flatten().count() as f64 / 60.0,
+        hours,
         lag_minutes: lag.minutes,
         correlation: lag.correlation,
         skill,
