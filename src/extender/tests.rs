@@ -375,6 +375,26 @@ fn nodes_that_jobs_to_come_need_are_kept_free() {
     assert_eq!(scores(&snapshot, &pod(4), &names)[1], 10);
 }
 
+/// Twice as many jobs insist on the common model, but it has three times the GPUs: a GPU of the rare one is wanted by
+/// more, and a job that takes either goes to the common one.
+#[test]
+fn a_rare_model_is_kept_for_those_who_insist_on_it() {
+    let of_model = |name: &str, model: &str| {
+        let mut node = node(name);
+        node.meta.labels.insert("nvidia.com/gpu.product".into(), model.into());
+        node
+    };
+    let common = ["a", "b", "c"].map(|name| of_model(name, "common"));
+    let mut snapshot = snapshot(&common);
+    snapshot.set_node(&seen(&of_model("d", "rare")));
+    let one = Part { devices: 1, milli: 1000, cpu_milli: 0, memory_mib: 0 };
+    let wants = |model: &str, weight| (one, vec![model.to_owned()], weight);
+    snapshot.set_mix(&[wants("common", 2), wants("rare", 1)]);
+    assert_eq!(scores(&snapshot, &pod(1), &["a", "b", "c", "d"]), [10, 10, 10, 0]);
+    snapshot.set_mix(&[wants("common", 4), wants("rare", 1)]);
+    assert_eq!(scores(&snapshot, &pod(1), &["a", "b", "c", "d"]), [0, 0, 0, 10]);
+}
+
 #[test]
 fn nodes_about_to_go_come_last() {
     let mut candidate = node("candidate");
