@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     extender::{Namespace, Policy, Seen, filter},
-    model::object::{Meta, Node, Resources},
+    model::object::{GpuSlices, Meta, Node, Resources},
     readiness::Readiness,
 };
 use proptest::prelude::*;
@@ -24,6 +24,21 @@ fn gpus(count: u64) -> Resources {
 
 /// A node of eight GPUs. `rebooted`: it is doubted from then on.
 fn put(snapshot: &mut ExtenderSnapshot, name: &str, is_good: bool, rebooted: Option<i64>) {
+    put_with(snapshot, name, is_good, rebooted, None);
+}
+
+/// The same; `is_published`: all its devices are in ResourceSlices.
+fn put_with(
+    snapshot: &mut ExtenderSnapshot,
+    name: &str,
+    is_good: bool,
+    rebooted: Option<i64>,
+    is_published: Option<bool>,
+) {
+    let slices = is_published.map(|is_complete| {
+        let driver = "gpu.nvidia.com".to_owned();
+        GpuSlices { driver, devices: 8, is_complete }
+    });
     let mut node = Node {
         meta: Meta { name: name.into(), ..Meta::default() },
         capacity: gpus(8),
@@ -39,7 +54,7 @@ fn put(snapshot: &mut ExtenderSnapshot, name: &str, is_good: bool, rebooted: Opt
         readiness: Readiness::Allocatable,
         ready_since: None,
         rebooted: rebooted.map(Timestamp),
-        slices: None,
+        slices: slices.as_ref(),
         pods: Vec::new(),
         is_to_go: false,
         price_milli: 1000,
@@ -48,8 +63,16 @@ fn put(snapshot: &mut ExtenderSnapshot, name: &str, is_good: bool, rebooted: Opt
 }
 
 fn answer(snapshot: &ExtenderSnapshot, names: &[&str], now: i64) -> (Answered, bool) {
-    let pod = pod();
-    let ask = Ask::new(&pod, snapshot.namespace("ml"), &snapshot.policy);
+    answer_about(&pod(), snapshot, names, now)
+}
+
+fn answer_about(
+    pod: &Pod,
+    snapshot: &ExtenderSnapshot,
+    names: &[&str],
+    now: i64,
+) -> (Answered, bool) {
+    let ask = Ask::new(pod, snapshot.namespace("ml"), &snapshot.policy);
     let filtered = filter(snapshot, &ask, names.iter().copied(), Timestamp(now));
     let answered = Answered {
         uid: "u".into(),
@@ -205,10 +228,12 @@ fn pods_that_are_gone_are_forgotten() {
     assert!(bench.nudger.pods.is_empty() && bench.nudger.kinds.is_empty());
 }
 
-/// One change of the cluster: of a node (good or not), or of the namespace.
+/// One change of the cluster: of a node (good or not), of its ResourceSlices, or of the namespace.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Node(usize, bool),
+    /// Its devices are published in ResourceSlices, or not all of them.
+    Slices(usize, bool),
     Namespace(bool),
     /// Nothing but a new annotation: a touch.
     Touch,
@@ -231,6 +256,8 @@ struct Model {
     asks_at: Option<i64>,
     /// What the extender has published.
     snapshot: ExtenderSnapshot,
+    /// Of each node, as the extender knows it: whether it is good, whether its devices are published.
+    nodes: [(bool, bool); NAMES.len()],
     nudger: Nudger,
     bound: bool,
     touches: u32,
@@ -242,8 +269,8 @@ impl Model {
         let (first, second) = (now + lag(2 * self.sent), now + lag(2 * self.sent + 1));
         // A watch keeps the order of what it tells.
         let after = |post: &Post, at: i64| post.keys().last().map_or(at, |&(last, _)| at.max(last));
-        // A namespace is nothing to the scheduler.
-        if !matches!(change, Change::Namespace(_)) {
+        // Neither a namespace nor ResourceSlices make the scheduler ask an extender again.
+        if !matches!(change, Change::Namespace(_) | Change::Slices(..)) {
             let at = after(&self.to_scheduler, first);
             self.to_scheduler.insert((at, self.sent), change);
         }
@@ -252,12 +279,24 @@ impl Model {
         self.sent += 1;
     }
 
+    fn put(&mut self, node: usize) {
+        let (is_good, is_published) = self.nodes[node];
+        put_with(&mut self.snapshot, NAMES[node], is_good, None, Some(is_published));
+    }
+
     fn step(&mut self, now: i64) {
         while let Some(entry) = self.to_extender.first_entry()
             && entry.key().0 <= now
         {
             match entry.remove() {
-                Change::Node(node, is_good) => put(&mut self.snapshot, NAMES[node], is_good, None),
+                Change::Node(node, is_good) => {
+                    self.nodes[node].0 = is_good;
+                    self.put(node);
+                }
+                Change::Slices(node, is_published) => {
+                    self.nodes[node].1 = is_published;
+                    self.put(node);
+                }
                 Change::Namespace(is_allowed) => {
                     let access = Some(is_allowed);
                     let name = "ml".to_owned();
@@ -275,11 +314,11 @@ impl Model {
         }
         if self.asks_at.is_some_and(|at| at <= now) {
             self.asks_at = None;
-            let (answered, is_placed) = answer(&self.snapshot, &NAMES, now);
+            let (answered, is_placed) = answer_about(&claimant(), &self.snapshot, &NAMES, now);
             self.nudger.answered(answered, &self.snapshot);
             self.bound |= is_placed;
         }
-        let waiting = pod();
+        let waiting = claimant();
         // The extender turns every 100 ms without news.
         if now % 100 == 0
             || self.nudger.last.as_ref().map(|last| last.generation)
@@ -298,9 +337,15 @@ impl Model {
     }
 }
 
+/// A pod that wants a GPU and has a ResourceClaim.
+fn claimant() -> Arc<Pod> {
+    Arc::new(Pod { claims: vec!["gpu".into()], ..Pod::clone(&pod()) })
+}
+
 fn change() -> impl Strategy<Value = (i64, Change)> {
     let change = prop_oneof![
         5 => (0..NAMES.len(), any::<bool>()).prop_map(|(node, is_good)| Change::Node(node, is_good)),
+        3 => (0..NAMES.len(), any::<bool>()).prop_map(|(node, is_all)| Change::Slices(node, is_all)),
         1 => any::<bool>().prop_map(Change::Namespace),
     ];
     (0..1500_i64, change)
@@ -319,28 +364,27 @@ proptest! {
         let mut model = Model {
             to_scheduler: Post::new(), to_extender: Post::new(), sent: 0, lags,
             asks_at: Some(0), snapshot: ExtenderSnapshot::new(Policy::default()),
-            nudger: Nudger::default(), bound: false, touches: 0,
+            nodes: [(false, true); NAMES.len()], nudger: Nudger::default(), bound: false, touches: 0,
         };
-        for name in NAMES {
-            put(&mut model.snapshot, name, false, None);
-        }
+        (0..NAMES.len()).for_each(|node| model.put(node));
         let mut changes = changes;
         changes.sort_by_key(|&(at, _)| at);
-        let (mut is_good, mut is_allowed) = ([false; NAMES.len()], true);
+        let (mut nodes, mut is_allowed) = ([(false, true); NAMES.len()], true);
         let mut good_since: Option<i64> = None;
         let mut flips = 0;
         for now in (0..6000).step_by(STEP as usize) {
             while changes.first().is_some_and(|&(at, _)| at <= now) {
                 let (_, change) = changes.remove(0);
                 match change {
-                    Change::Node(node, good) => is_good[node] = good,
+                    Change::Node(node, is_good) => nodes[node].0 = is_good,
+                    Change::Slices(node, is_published) => nodes[node].1 = is_published,
                     Change::Namespace(allowed) => is_allowed = allowed,
                     Change::Touch => {}
                 }
                 flips += 1;
                 model.send(now, change);
             }
-            let is_any = is_allowed && is_good.contains(&true);
+            let is_any = is_allowed && nodes.contains(&(true, true));
             good_since = if is_any { good_since.or(Some(now)) } else { None };
             model.step(now);
             if model.bound {
