@@ -123,7 +123,7 @@ fn past() -> (Vec<Arrival>, Vec<Finish>, Vec<Option<f64>>) {
     let mut queue = vec![Some(0.0); 36 * 60];
     for burst in 0..30_u32 {
         let minute = i64::from(burst) * 70 + i64::from(burst * burst % 31) + 30;
-        for worker in 0..1 + burst % 3 {
+        for worker in 0..=(burst % 3) {
             let (job, at) = (burst * 3 + worker, secs(minute * 60));
             arrivals.push(Arrival {
                 job,
