@@ -5,7 +5,8 @@ use prewarm::{
     engine::{Decision, Memory, Settings, SignalSettings, SignalState, check, decide},
     guard::ladder::Rung,
     model::{
-        Arrival, Finish, OwnerId, Pool, PoolSnapshot, ReadValue, Reading, Shape, ShapeId, Snapshot,
+        Arrival, Finish, OwnerId, Pool, PoolSnapshot, ReadValue, Reading, Shape, ShapeId,
+        SignalPast, Snapshot,
     },
     time::{Millis, Timestamp},
 };
@@ -31,17 +32,20 @@ fn secs(secs: i64) -> Timestamp {
 struct Live {
     settings: Settings,
     memory: Memory,
+    /// Told at the next look.
+    pasts: Vec<SignalPast>,
 }
 
 impl Live {
     fn new(signals: &[SignalSettings]) -> Self {
         let settings = settings(signals);
-        Self { memory: Memory::new(&settings), settings }
+        Self { memory: Memory::new(&settings), settings, pasts: Vec::new() }
     }
 
     fn look(&mut self, now: i64, read_at: i64, value: ReadValue) -> Decision {
         let reading = Reading { name: "queue".into(), at: secs(read_at), value };
-        let pool = PoolSnapshot { signals: vec![reading], ..PoolSnapshot::default() };
+        let signal_pasts = std::mem::take(&mut self.pasts);
+        let pool = PoolSnapshot { signals: vec![reading], signal_pasts, ..PoolSnapshot::default() };
         let shapes: Arc<[Shape]> = Arc::from([Shape::whole_gpus(8)]);
         let pools = vec![pool, PoolSnapshot::default()];
         let snapshot = Snapshot { pools, shapes, ..Snapshot::default() };
@@ -123,7 +127,7 @@ fn past() -> (Vec<Arrival>, Vec<Finish>, Vec<Option<f64>>) {
     let mut queue = vec![Some(0.0); 36 * 60];
     for burst in 0..30_u32 {
         let minute = i64::from(burst) * 70 + i64::from(burst * burst % 31) + 30;
-        for worker in 0..=burst % 3 {
+        for worker in 0..=(burst % 3) {
             let (job, at) = (burst * 3 + worker, secs(minute * 60));
             arrivals.push(Arrival {
                 job,
@@ -149,10 +153,11 @@ fn taught() -> Live {
     live.memory.recall(0, &arrivals, &finishes, &[]);
     let every = Millis::from_mins(1);
     let clock: Vec<Option<f64>> = (0..queue.len()).map(|m| Some((m / 60 % 24) as f64)).collect();
-    live.memory.recall_signal(0, "queue", secs(0), every, &queue);
-    live.memory.recall_signal(0, "clock", secs(0), every, &clock);
-    live.memory.recall_signal(0, "nobody", secs(0), every, &clock);
-    live.memory.recall_signal(9, "queue", secs(0), every, &queue);
+    let past = |name: &str, values: &[Option<f64>]| {
+        let (name, values) = (name.to_owned(), values.to_vec());
+        SignalPast { name, from: secs(0), every, values }
+    };
+    live.pasts = vec![past("queue", &queue), past("clock", &clock), past("nobody", &clock)];
     live
 }
 
@@ -181,7 +186,7 @@ fn what_was_learned_is_kept_and_follows_the_settings() {
     let kept = live.memory.keep().unwrap();
     let study = |settings: &Settings| {
         let memory = Memory::restore(&kept, settings).unwrap();
-        let mut live = Live { settings: settings.clone(), memory };
+        let mut live = Live { settings: settings.clone(), memory, pasts: Vec::new() };
         live.look(now + 60, now + 60, ReadValue::Units(2.0)).why.remove(0).signals
     };
     let same = study(&live.settings);

@@ -84,7 +84,9 @@ impl World {
         }
         all.retain(|event| event.at <= until);
         all.sort_by_key(|event| event.at);
-        all.into_iter().for_each(|event| events.push(event));
+        for event in all {
+            events.push(event);
+        }
         events
     }
 
@@ -198,8 +200,8 @@ fn what_leads_is_told_from_what_does_not() {
     let world = drawn_world(OFFICE);
     let until = 3 * 1440;
     for signal in signals(&world, 7) {
-        let word = (signal.gpus_per_unit, 0.95);
-        let study = world.study(&signal.values, (1440, until), word).unwrap();
+        let judged = (signal.gpus_per_unit, 0.95);
+        let study = world.study(&signal.values, (1440, until), judged).unwrap();
         let lag = match signal.name {
             name if name.contains("25m") => 25,
             name if name.contains("30m") => 30,

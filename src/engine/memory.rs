@@ -404,22 +404,6 @@ impl Memory {
         }
     }
 
-    /// Learns what a signal of a pool was before the first decision: one value every `every` from `from` on, `None`
-    /// where there was none. To be called after [`Memory::recall`], whose jobs tell what demand was then. Names that
-    /// the settings do not know are left alone.
-    pub fn recall_signal(
-        &mut self,
-        pool: usize,
-        name: &str,
-        from: Timestamp,
-        every: Millis,
-        values: &[Option<f64>],
-    ) {
-        if let Some(memory) = self.pools.get_mut(pool) {
-            memory.kept.signals.recall(name, from, every, values);
-        }
-    }
-
     /// The account of speculation of a pool, and the node-milliseconds of its shadow.
     pub fn account(&self, pool: usize) -> Option<(&Ledger, i128)> {
         let kept = &self.pools.get(pool)?.kept;

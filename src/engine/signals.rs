@@ -11,7 +11,7 @@ use crate::{
         leading::{Case, Form, MINUTE, SPAN, Study, Track, standing, study, worth::Word},
     },
     guard::ladder::{OLD, STALE},
-    model::{PoolSnapshot, Reading},
+    model::{PoolSnapshot, Reading, SignalPast},
     time::{Millis, Timestamp},
     units::is_mass,
 };
@@ -209,15 +209,11 @@ impl Signals {
         self.heard.len() <= MOST_SIGNALS && self.heard.iter().all(Heard::is_sound)
     }
 
-    /// What a signal was before the first look, see [`super::Memory::recall_signal`].
-    pub(super) fn recall(
-        &mut self,
-        name: &str,
-        from: Timestamp,
-        every: Millis,
-        values: &[Option<f64>],
-    ) {
-        let Some(heard) = self.heard.iter_mut().find(|heard| heard.name == name) else { return };
+    /// What a signal was before; names that the settings do not know are left alone.
+    fn recall(&mut self, past: &SignalPast) {
+        let SignalPast { name, from, every, values } = past;
+        let Some(heard) = self.heard.iter_mut().find(|heard| heard.name == *name) else { return };
+        let (from, every) = (*from, *every);
         let every = every.max(Millis(1));
         let end = from + every * values.len() as i64;
         let mut minute = from.max(end - SPAN).ceil_to(MINUTE);
@@ -248,7 +244,7 @@ impl Signals {
     ) -> Vec<SignalReport> {
         self.follow(settings);
         for past in &told.signal_pasts {
-            self.recall(&past.name, past.from, past.every, &past.values);
+            self.recall(past);
         }
         let mut has_studied = false;
         let reports = self.heard.iter_mut().zip(settings).map(|(heard, settings)| {

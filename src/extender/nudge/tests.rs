@@ -337,7 +337,7 @@ impl Model {
     }
 }
 
-/// A pod that wants a GPU and has a ResourceClaim.
+/// A pod that wants a GPU and has a claim of devices.
 fn claimant() -> Arc<Pod> {
     Arc::new(Pod { claims: vec!["gpu".into()], ..Pod::clone(&pod()) })
 }
