@@ -200,8 +200,8 @@ fn what_leads_is_told_from_what_does_not() {
     let world = drawn_world(OFFICE);
     let until = 3 * 1440;
     for signal in signals(&world, 7) {
-        let judged = (signal.gpus_per_unit, 0.95);
-        let study = world.study(&signal.values, (1440, until), judged).unwrap();
+        let terms = (signal.gpus_per_unit, 0.95);
+        let study = world.study(&signal.values, (1440, until), terms).unwrap();
         let lag = match signal.name {
             name if name.contains("25m") => 25,
             name if name.contains("30m") => 30,
@@ -258,9 +258,9 @@ fn margins() {
             for signal in &drawn {
                 let kappas: &[f64] = if hours == 24 { &[5.0, 20.0, 100.0] } else { &[20.0] };
                 for &kappa in kappas {
-                    let word = (signal.gpus_per_unit, 1.0 - 1.0 / kappa);
+                    let terms = (signal.gpus_per_unit, 1.0 - 1.0 / kappa);
                     let studies = starts[..count].iter().filter_map(|&from| {
-                        world.study(&signal.values, (from, from + length), word)
+                        world.study(&signal.values, (from, from + length), terms)
                     });
                     let studies: Vec<Study> = studies.collect();
                     report(
