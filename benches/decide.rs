@@ -14,7 +14,7 @@ use prewarm::{
     engine::{Decision, Memory, Settings, SignalSettings, decide},
     model::{
         Action, Arrival, Finish, Free, NodeId, NodeSnapshot, NodeStage, OwnerId, Pool, ReadValue,
-        Reading, ReplayedDay, ShapeId, Snapshot, Trace, Waiting,
+        Reading, ReplayedDay, ShapeId, SignalPast, Snapshot, Trace, Waiting,
     },
     selector::replay,
     sim::{arrivals, scenario},
@@ -182,16 +182,23 @@ impl Cluster {
         for pool in &mut self.live.settings.pools {
             pool.signals.clone_from(&signals);
         }
-        let (settings, memory) = (&self.live.settings, &mut self.live.memory);
-        memory.follow(settings);
+        self.live.memory.follow(&self.live.settings);
         let week = 7 * 24 * 60;
-        let from = self.now - Millis::from_mins(week);
-        for pool in 0..settings.pools.len() {
-            for (nth, signal) in (1..).zip(&signals) {
-                let value = |minute: i64| Some(((minute * 7919 * nth) % 211) as f64);
-                let values: Vec<Option<f64>> = (0..week).map(value).collect();
-                memory.recall_signal(pool, &signal.name, from, Millis::from_mins(1), &values);
-            }
+        let every = Millis::from_mins(1);
+        let from = self.now - every * week;
+        let past = |(nth, signal): (i64, &SignalSettings)| {
+            let value = |minute: i64| Some(((minute * 7919 * nth) % 211) as f64);
+            let values = (0..week).map(value).collect();
+            SignalPast { name: signal.name.clone(), from, every, values }
+        };
+        let pasts: Vec<SignalPast> = (1..).zip(&signals).map(past).collect();
+        for pool in &mut self.snapshot.pools {
+            pool.signal_pasts.clone_from(&pasts);
+        }
+        // They are told once.
+        self.decide();
+        for pool in &mut self.snapshot.pools {
+            pool.signal_pasts.clear();
         }
         self
     }

@@ -73,8 +73,8 @@ fn examples() -> Vec<(PathBuf, Value)> {
     files.sort();
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
-        let value =
-            serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let value = serde_saphyr::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         (path, value)
     };
     files.into_iter().map(read).collect()
@@ -151,7 +151,7 @@ async fn a_new_signal_is_read_a_week_back() {
         let at = past.from + past.every * step as i64;
         let minute = (at.0 / 1000 - first).div_euclid(60);
         let held = (0..4).map(|back| minute - back).filter(|minute| *minute < minutes);
-        assert!(held.clone().any(|minute| (minute % 7) as f64 == *value), "{minute}: {value}");
+        assert!(held.clone().any(|minute| minute % 7 == *value as i64), "{minute}: {value}");
     }
     // It ended half an hour ago.
     assert!(known.trouble.unwrap().contains("gives nothing"));

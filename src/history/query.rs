@@ -20,7 +20,7 @@ pub enum Part {
     Requests,
     /// GPUs of the largest init container, by resource.
     InitGpus,
-    /// The last value of each of [`SAID`].
+    /// The last value of each of `SAID`.
     Said,
     /// Controllers of ReplicaSets.
     ReplicaSetOwner,
