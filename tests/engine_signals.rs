@@ -204,3 +204,24 @@ fn what_was_learned_is_kept_and_follows_the_settings() {
     assert!(!plain.contains("signals"));
     assert!(Memory::restore(&plain, &live.settings).is_ok());
 }
+
+/// A pool that nobody uses, and a signal that goes on asking for it.
+#[test]
+fn one_that_asks_and_nobody_comes_is_ignored_after_a_day() {
+    let mut live = Live::new(&[queue()]);
+    let mut states = Vec::new();
+    for minute in 0..30 * 60_i64 {
+        let decision = live.look(minute * 60, minute * 60, ReadValue::Units(1.0));
+        states.push(state(&decision).0);
+    }
+    let ignored = states.iter().position(|&state| state == SignalState::Useless).unwrap();
+    assert!((24 * 60..26 * 60).contains(&ignored), "after {ignored} min");
+    assert!(states[..ignored].iter().all(|&state| state == SignalState::Trial));
+    assert!(states[ignored..].iter().all(|&state| state == SignalState::Useless));
+    // One that asks for nothing does no harm, and may yet prove itself.
+    let mut live = Live::new(&[queue()]);
+    for minute in 0..30 * 60_i64 {
+        let decision = live.look(minute * 60, minute * 60, ReadValue::Units(0.0));
+        assert_eq!(state(&decision).0, SignalState::Trial, "after {minute} min");
+    }
+}

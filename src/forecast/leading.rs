@@ -145,10 +145,14 @@ impl Samples {
         }
     }
 
-    /// Whether there is enough to judge by.
-    fn suffice(&self) -> bool {
-        let rises = self.demand.windows(2).filter(|pair| pair[1] > pair[0]).count();
-        self.values.iter().flatten().count() >= LEAST_SAMPLES && rises >= LEAST_RISES
+    /// Minutes with a value.
+    fn known(&self) -> usize {
+        self.values.iter().flatten().count()
+    }
+
+    /// Minutes in which demand rose.
+    fn rises(&self) -> usize {
+        self.demand.windows(2).filter(|pair| pair[1] > pair[0]).count()
     }
 }
 
@@ -158,10 +162,10 @@ pub fn standing(lead: Millis, runs_ahead: Option<Millis>) -> Millis {
 }
 
 /// Studies a signal; `None` while there is not enough to judge by. Within the first day that includes one that
-/// saves enough and is not clearly ahead.
+/// saves enough and is not clearly ahead; afterwards, where demand hardly ever rises, one that does no harm.
 pub fn study(case: &Case<'_>) -> Option<Study> {
     let samples = Samples::of(case);
-    if !samples.suffice() {
+    if samples.known() < LEAST_SAMPLES {
         return None;
     }
     let lag = lag::best(&samples.values, &samples.demand);
@@ -175,13 +179,23 @@ pub fn study(case: &Case<'_>) -> Option<Study> {
     };
     let constants = judge.constants();
     let alone = judge.constant(constants.first().copied()?);
-    let skill = |loss: f64| if alone > 0.0 { 1.0 - loss / alone } else { 0.0 };
+    // Of no loss at all nothing can be saved, and whatever is lost is too much.
+    let skill = |loss: f64| match alone > 0.0 {
+        true => 1.0 - loss / alone,
+        false if loss > 0.0 => -1.0,
+        false => 0.0,
+    };
     let (form, loss) = judge.better_form(case.word, &constants);
     let (better, least) = judge.best_word(case.word, &constants);
     let (skill, could_be) = (skill(loss), skill(least));
     let enough = if case.was_useful { CLEARLY / 2.0 } else { CLEARLY };
-    let hours = samples.values.iter().flatten().count() as f64 / 60.0;
-    if lag.minutes <= 0 && skill >= enough && hours < DAY.as_hours() {
+    let hours = samples.known() as f64 / 60.0;
+    let (is_young, is_quiet) = (hours < DAY.as_hours(), samples.rises() < LEAST_RISES);
+    let is_on_trial = match is_quiet {
+        true => is_young || skill >= 0.0,
+        false => is_young && lag.minutes <= 0 && skill >= enough,
+    };
+    if is_on_trial {
         return None;
     }
     Some(Study {
@@ -191,8 +205,9 @@ pub fn study(case: &Case<'_>) -> Option<Study> {
         correlation: lag.correlation,
         skill,
         form,
-        better_gpus_per_unit: (could_be > skill + CLEARLY).then_some(better.gpus_per_unit),
-        is_useful: lag.minutes > 0 && skill >= enough,
+        better_gpus_per_unit: (alone > 0.0 && could_be > skill + CLEARLY)
+            .then_some(better.gpus_per_unit),
+        is_useful: !is_quiet && lag.minutes > 0 && skill >= enough,
     })
 }
 
