@@ -191,9 +191,10 @@ pub fn study(case: &Case<'_>) -> Option<Study> {
     let enough = if case.was_useful { CLEARLY / 2.0 } else { CLEARLY };
     let hours = samples.known() as f64 / 60.0;
     let (is_young, is_quiet) = (hours < DAY.as_hours(), samples.rises() < LEAST_RISES);
-    let is_on_trial = match is_quiet {
-        true => is_young || skill >= 0.0,
-        false => is_young && lag.minutes <= 0 && skill >= enough,
+    let is_on_trial = if is_quiet {
+        is_young || skill >= 0.0
+    } else {
+        is_young && lag.minutes <= 0 && skill >= enough
     };
     if is_on_trial {
         return None;
