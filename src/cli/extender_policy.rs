@@ -22,6 +22,7 @@ struct PolicyFile {
     reboot_doubt: Option<String>,
     settle: Option<String>,
     fresh: Option<String>,
+    elastic: Option<bool>,
     unhealthy_conditions: Option<BTreeSet<String>>,
 }
 
@@ -49,6 +50,7 @@ fn parse(text: &str) -> anyhow::Result<Policy> {
         reboot_doubt: span("rebootDoubt", file.reboot_doubt, usual.reboot_doubt)?,
         settle: span("settle", file.settle, usual.settle)?,
         fresh: span("fresh", file.fresh, usual.fresh)?,
+        is_elastic: file.elastic.unwrap_or(usual.is_elastic),
         unhealthy_conditions: file.unhealthy_conditions.unwrap_or(usual.unhealthy_conditions),
     })
 }

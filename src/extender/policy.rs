@@ -21,6 +21,8 @@ pub struct Policy {
     pub settle: Millis,
     /// A node ready for less than this comes last among equals.
     pub fresh: Millis,
+    /// Nodes come and go with demand: the fullest node first, whatever jobs to come could use of it.
+    pub is_elastic: bool,
     /// Conditions that say, when true, that a GPU is broken.
     pub unhealthy_conditions: BTreeSet<String>,
 }
@@ -42,6 +44,7 @@ impl Default for Policy {
             reboot_doubt: Millis::from_mins(5),
             settle: Millis::ZERO,
             fresh: Millis::from_secs(30),
+            is_elastic: false,
             unhealthy_conditions: set(&["GPUUnhealthy", "GpuUnhealthy", "GpuHardwareFailure"]),
         }
     }

@@ -111,6 +111,7 @@ fn cost(snapshot: &ExtenderSnapshot, ask: &Ask, node: &NodeView, class: Option<u
     };
     // kube-scheduler says it fits: what is known here is a moment old.
     let Some(loss) = loss else { return i64::MAX };
+    let loss = if snapshot.policy.is_elastic { 0 } else { loss };
     let taken = i64::from(ask.part.demand_milli()) * 1000 + loss;
     let price = i64::from(node.price_milli);
     taken.saturating_mul(price).div_euclid(1000 * LOSS_STEP)

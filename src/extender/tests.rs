@@ -375,6 +375,24 @@ fn nodes_that_jobs_to_come_need_are_kept_free() {
     assert_eq!(scores(&snapshot, &pod(4), &names)[1], 10);
 }
 
+/// Jobs of 4 GPUs are to come. One GPU of four that are free takes the place of one, one of six does not; where nodes
+/// come and go the fuller node goes first all the same, so that the other may fall idle.
+#[test]
+fn where_nodes_come_and_go_the_fullest_goes_first() {
+    let first = |is_elastic| {
+        let policy = Policy { is_elastic, ..Policy::default() };
+        let mut snapshot = ExtenderSnapshot::new(policy);
+        for (node, pod) in [used("four-free", 4), used("six-free", 2)] {
+            snapshot.set_node(&Seen { pods: vec![&Taken::of(&pod)], ..seen(&node) });
+        }
+        let four = Part { devices: 4, milli: 1000, cpu_milli: 0, memory_mib: 0 };
+        snapshot.set_mix(&[(four, Vec::new(), 1)]);
+        scores(&snapshot, &pod(1), &["four-free", "six-free"])
+    };
+    assert_eq!(first(false), [0, 10]);
+    assert_eq!(first(true), [10, 0]);
+}
+
 /// Twice as many jobs insist on the common model, but it has three times the GPUs: a GPU of the rare one is wanted by
 /// more, and a job that takes either goes to the common one.
 #[test]
