@@ -6,7 +6,7 @@ use crate::{
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -23,6 +23,7 @@ struct PolicyFile {
     settle: Option<String>,
     fresh: Option<String>,
     elastic: Option<bool>,
+    prices: Option<BTreeMap<String, f64>>,
     unhealthy_conditions: Option<BTreeSet<String>>,
 }
 
@@ -51,8 +52,22 @@ fn parse(text: &str) -> anyhow::Result<Policy> {
         settle: span("settle", file.settle, usual.settle)?,
         fresh: span("fresh", file.fresh, usual.fresh)?,
         is_elastic: file.elastic.unwrap_or(usual.is_elastic),
+        prices_milli: prices_milli(file.prices.unwrap_or_default())?,
         unhealthy_conditions: file.unhealthy_conditions.unwrap_or(usual.unhealthy_conditions),
     })
+}
+
+/// Largest price, relative to models without one.
+const MOST: f64 = 1000.0;
+
+fn prices_milli(prices: BTreeMap<String, f64>) -> anyhow::Result<BTreeMap<String, u32>> {
+    let milli = |(model, price): (String, f64)| {
+        if !(0.001..=MOST).contains(&price) {
+            bail!("prices: {model}: {price} is not from 0.001 to {MOST}");
+        }
+        Ok((model, (price * 1000.0).round() as u32))
+    };
+    prices.into_iter().map(milli).collect()
 }
 
 /// The certificates that three flags name; `prefix` is what the flags begin with.
@@ -82,11 +97,14 @@ mod tests {
     #[test]
     fn what_is_left_out_is_as_by_default() {
         assert_eq!(parse("{}").unwrap(), Policy::default());
-        let told = parse("strict: true\nrebootDoubt: 2m\nexemptNamespaces: [tools]\n").unwrap();
+        let told =
+            parse("strict: true\nrebootDoubt: 2m\nexemptNamespaces: [tools]\nprices: {T4: 0.25}\n")
+                .unwrap();
         let expected = Policy {
             is_strict: true,
             reboot_doubt: Millis::from_mins(2),
             exempt_namespaces: ["tools".to_owned()].into(),
+            prices_milli: [("T4".to_owned(), 250)].into(),
             ..Policy::default()
         };
         assert_eq!(told, expected);
@@ -97,6 +115,8 @@ mod tests {
         let fault = |text: &str| format!("{:#}", parse(text).unwrap_err());
         assert!(fault("strikt: true").contains("strikt"), "{}", fault("strikt: true"));
         assert!(fault("settle: soon").contains("settle: `soon`"), "{}", fault("settle: soon"));
+        let free = "prices: {T4: 0}";
+        assert!(fault(free).contains("prices: T4: 0 is not from"), "{}", fault(free));
         assert!(fault("strict: true\nfresh: [").contains("line"), "{}", fault("fresh: ["));
     }
 

@@ -1,7 +1,7 @@
 //! Settings of the extender.
 
 use crate::time::Millis;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who may use GPU nodes, and how careful to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Policy {
     pub fresh: Millis,
     /// Nodes come and go with demand: the fullest node first, whatever jobs to come could use of it.
     pub is_elastic: bool,
+    /// By GPU model: price of a GPU-hour, in thousandths of that of models that are not named.
+    pub prices_milli: BTreeMap<String, u32>,
     /// Conditions that say, when true, that a GPU is broken.
     pub unhealthy_conditions: BTreeSet<String>,
 }
@@ -45,6 +47,7 @@ impl Default for Policy {
             settle: Millis::ZERO,
             fresh: Millis::from_secs(30),
             is_elastic: false,
+            prices_milli: BTreeMap::new(),
             unhealthy_conditions: set(&["GPUUnhealthy", "GpuUnhealthy", "GpuHardwareFailure"]),
         }
     }

@@ -435,6 +435,18 @@ fn cheaper_gpus_go_first_where_they_do() {
     assert_eq!(scores(&snapshot, &pod(1), &["h100", "t4"]), [0, 10]);
 }
 
+#[test]
+fn models_have_the_prices_of_the_policy() {
+    let prices_milli = [("H100".to_owned(), 4000), ("T4".to_owned(), 500)].into();
+    let mut snapshot = ExtenderSnapshot::new(Policy { prices_milli, ..Policy::default() });
+    for (name, model) in [("a", "H100"), ("b", "T4"), ("c", "A100")] {
+        let mut node = node(name);
+        node.meta.labels.insert("nvidia.com/gpu.product".into(), model.into());
+        snapshot.set_node(&seen(&node));
+    }
+    assert_eq!(scores(&snapshot, &pod(1), &["a", "b", "c"]), [0, 10, 9]);
+}
+
 /// Domain x has 16 GPUs free, y 24: a gang of two with 8 each goes to the one it just fits, and follows its
 /// first member wherever that is.
 #[test]

@@ -180,6 +180,7 @@ pub fn view(seen: &Seen<'_>, policy: &Policy, model_bits: impl Fn(&[String]) -> 
     let taints: Vec<Taint> = taints.cloned().collect();
     let offers = offers(seen);
     let models = models(node);
+    let price = models.iter().find_map(|model| policy.prices_milli.get(model));
     let has_label = GPU_LABELS.iter().any(|key| !matches!(label(key), "" | "false"));
     let mut gangs = BTreeMap::new();
     for gang in seen.pods.iter().filter_map(|pod| pod.gang.clone()) {
@@ -201,7 +202,7 @@ pub fn view(seen: &Seen<'_>, policy: &Policy, model_bits: impl Fn(&[String]) -> 
         losses: Vec::new(),
         is_idle: offers.iter().all(|offer| offer.free >= offer.allocatable),
         is_to_go: seen.is_to_go || node.taints.iter().any(|taint| taint.key == CANDIDATE),
-        price_milli: seen.price_milli,
+        price_milli: price.copied().unwrap_or(seen.price_milli),
         ready_since: seen.ready_since,
         gangs,
         offers,
