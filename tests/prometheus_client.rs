@@ -38,6 +38,8 @@ fn settings(url: &str) -> Settings {
     let mut settings = Settings::new(url).unwrap();
     settings.retry_after = Duration::from_millis(1);
     settings.timeout = Duration::from_secs(5);
+    assert!(!settings.is_packed, "this machine");
+    settings.is_packed = true;
     settings
 }
 

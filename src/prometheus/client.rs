@@ -7,7 +7,7 @@ use crate::{
 };
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::{Certificate, ClientBuilder, Identity, RequestBuilder, Url, redirect};
-use std::{collections::BTreeMap, fmt, fs, net::IpAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt, fs, path::Path, time::Duration};
 use tokio::sync::Semaphore;
 
 /// A connection that is not made by then never will be.
@@ -60,8 +60,7 @@ impl Client {
             .timeout(settings.timeout)
             .redirect(redirect::Policy::custom(within_origin))
             .referer(false)
-            // Within a machine packing takes longer than sending.
-            .gzip(!is_loopback(&settings.url))
+            .gzip(settings.is_packed)
             .no_proxy();
         let http = with_certificates(builder, &settings)?
             .build()
@@ -184,12 +183,6 @@ fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     } else {
         attempt.stop()
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let address = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let is_loopback = address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    is_loopback || address == "localhost"
 }
 
 fn with_certificates(

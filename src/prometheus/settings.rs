@@ -5,7 +5,7 @@ use reqwest::{
     Url,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 use thiserror::Error;
 
 /// Who we are.
@@ -59,6 +59,8 @@ pub struct Settings {
     pub retry_after: Duration,
     /// Most bytes of an answer, unpacked.
     pub most_bytes: usize,
+    /// Answers may be packed (gzip). Within a machine that takes longer than sending.
+    pub is_packed: bool,
 }
 
 /// What is wrong with the settings.
@@ -128,6 +130,7 @@ impl Settings {
         let path = path.strip_suffix("/api/v1").unwrap_or(&path);
         url.set_path(&format!("{path}/"));
         Ok(Self {
+            is_packed: !is_loopback(&url),
             url,
             auth,
             tenant: None,
@@ -157,6 +160,12 @@ impl Settings {
         }
         Ok(map)
     }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let address = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_loopback = address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    is_loopback || address == "localhost"
 }
 
 /// `%40` as `@`; what is not UTF-8 is left as it is.
