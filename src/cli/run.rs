@@ -70,8 +70,8 @@ pub(super) struct Args {
     /// The extender answers only clients with a certificate signed by one of these (PEM)
     #[arg(long, value_name = "FILE", requires = "extender_listen")]
     extender_client_ca: Option<PathBuf>,
-    /// Prometheus from which signals of pools are read, and from which a new controller learns what happened
-    /// before it came
+    /// Prometheus from which signals of pools are read, and from which a controller that kept no memory learns
+    /// what happened before it came
     #[arg(long, value_name = "URL")]
     prometheus_url: Option<String>,
     /// How far back it learns from Prometheus
