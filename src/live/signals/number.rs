@@ -2,7 +2,7 @@
 
 use crate::{
     model::ReadValue,
-    promql::{Answer, Remark, Series},
+    promql::{Answer, Remark},
     time::{Millis, Timestamp},
 };
 
@@ -19,35 +19,29 @@ pub struct Number {
 /// none: it would be too small.
 pub fn number(answer: Answer) -> Number {
     let doubts: Vec<String> = doubts(&answer.remarks);
-    let series = answer.data.into_series();
-    let (value, trouble) = match series.as_slice() {
-        [] => {
-            let what = "the query gives nothing; if that means zero, add `or vector(0)`";
-            (ReadValue::Absent, Some(what.to_owned()))
-        }
-        [one] => of_series(one),
-        several => {
-            let what = format!(
-                "the query gives {} series and has to give one: put `sum( )` or `max( )` around it",
-                several.len()
-            );
-            (ReadValue::Absurd, Some(what))
-        }
-    };
-    if doubts.is_empty() {
-        return Number { value, trouble };
+    if !doubts.is_empty() {
+        return Number { value: ReadValue::Absent, trouble: Some(doubts.join("; ")) };
     }
-    Number { value: ReadValue::Absent, trouble: Some(doubts.join("; ")) }
+    let series = answer.data.into_series();
+    let values: Vec<f64> =
+        series.iter().filter_map(|one| one.points.last()).map(|point| point.value).collect();
+    let value = ReadValue::of(&values);
+    Number { value, trouble: trouble(value, &values) }
 }
 
-fn of_series(series: &Series) -> (ReadValue, Option<String>) {
-    match series.points.last().map(|point| point.value) {
-        None => (ReadValue::Absent, Some("the query gives a series without a value".to_owned())),
-        Some(units) if units.is_finite() && units >= 0.0 => (ReadValue::Units(units), None),
-        Some(absurd) => {
-            let what = format!("the query gives {absurd}, which is no number of anything");
-            (ReadValue::Absurd, Some(what))
+fn trouble(value: ReadValue, values: &[f64]) -> Option<String> {
+    match (value, values) {
+        (ReadValue::Units(_), _) => None,
+        (ReadValue::Absent, _) => {
+            Some("the query gives nothing; if that means zero, add `or vector(0)`".to_owned())
         }
+        (ReadValue::Absurd, [absurd]) => {
+            Some(format!("the query gives {absurd}, which is no number of anything"))
+        }
+        (ReadValue::Absurd, several) => Some(format!(
+            "the query gives {} series and has to give one: put `sum( )` or `max( )` around it",
+            several.len()
+        )),
     }
 }
 
