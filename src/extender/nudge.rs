@@ -11,7 +11,7 @@
 //!
 //! Source: kube-scheduler 1.36 `schedule_one.go` and `backend/queue` (events of the plugin `Extender`); measured.
 
-use super::{Ask, ExtenderSnapshot, NodeView, Rejection, Verdict, reason, verdict};
+use super::{Ask, ExtenderSnapshot, Rejection, Verdict, reason, verdict};
 use crate::{
     model::object::{Pod, Unscheduled},
     time::{Millis, Timestamp},
@@ -133,13 +133,14 @@ impl Nudger {
         self.follow(now, snapshot);
         let mut before = std::mem::take(&mut self.pods);
         let mut stranded: Vec<(String, Stranded)> = Vec::new();
+        let mut told = BTreeMap::new();
         for pod in waiting {
             let uid = pod.meta.uid.as_str();
             if let Some((uid, refused)) = before.remove_entry(uid) {
                 self.pods.insert(uid, refused);
             }
             self.take_condition(pod, snapshot, now);
-            if let Some(node) = self.open_node(uid, snapshot, now) {
+            if let Some(node) = self.open_node(uid, snapshot, now, &mut told) {
                 let found = Stranded { pod: Arc::clone(pod), node };
                 stranded.push((uid.to_owned(), found));
             }
@@ -216,36 +217,25 @@ impl Nudger {
         }
     }
 
-    /// A node that has opened for this pod since it was last answered, if the scheduler has had time to ask.
-    fn open_node(&self, uid: &str, snapshot: &ExtenderSnapshot, now: Timestamp) -> Option<String> {
+    /// A node that has opened for this pod since it was last answered, if the scheduler has had time to ask. `told`: what was
+    /// found in this look for pods that others refused, by kind.
+    fn open_node(
+        &self,
+        uid: &str,
+        snapshot: &ExtenderSnapshot,
+        now: Timestamp,
+        told: &mut BTreeMap<usize, Option<usize>>,
+    ) -> Option<String> {
         let refused = self.pods.get(uid)?;
         let kind = self.kinds.get(refused.kind)?;
-        let fits = |node: &NodeView| node.is_gpu && node.room.fits(&kind.ask.part);
-        match &refused.last {
-            Last::Own { generation, at } => {
-                let is_missed = |opened: &Opened| {
-                    let is_later =
-                        opened.generation.map_or(opened.at > *at, |own| own > *generation);
-                    is_later && now - opened.seen >= GRACE
-                };
-                let opened = kind.opened.iter().filter(|(_, opened)| is_missed(opened));
-                let mut nodes = opened.filter_map(|(&number, _)| snapshot.view_at(number));
-                nodes.find(|node| fits(node)).map(|node| node.name.clone())
-            }
+        let number = match &refused.last {
+            Last::Own { generation, at } => kind.missed(snapshot, *generation, *at, now),
             Last::Told { since, .. } if now - *since >= TOLD_GRACE => {
-                let is_new = |number: &usize| {
-                    let opened = kind.opened.get(number);
-                    opened.is_some_and(|opened| now - opened.seen < TOLD_GRACE)
-                };
-                let is_open = |number: &usize| {
-                    !kind.refused.get(*number).copied().unwrap_or(true) && !is_new(number)
-                };
-                let numbers = (0..snapshot.node_numbers()).filter(is_open);
-                let mut nodes = numbers.filter_map(|number| snapshot.view_at(number));
-                nodes.find(|node| fits(node)).map(|node| node.name.clone())
+                *told.entry(refused.kind).or_insert_with(|| kind.open(snapshot, now))
             }
             Last::Told { .. } => None,
-        }
+        };
+        snapshot.view_at(number?).map(|node| node.name.clone())
     }
 
     /// One touch wakes every pod that was refused.
@@ -290,6 +280,39 @@ impl Kind {
                 Verdict::Reject { class: Rejection::Unresolvable | Rejection::Resolvable, .. }
             ),
         }
+    }
+
+    fn fits(&self, snapshot: &ExtenderSnapshot, number: usize) -> bool {
+        let node = snapshot.view_at(number);
+        node.is_some_and(|node| node.is_gpu && node.room.fits(&self.ask.part))
+    }
+
+    /// A node that has opened since this answer, long enough ago.
+    fn missed(
+        &self,
+        snapshot: &ExtenderSnapshot,
+        generation: u64,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Option<usize> {
+        let is_missed = |opened: &Opened| {
+            let is_later = opened.generation.map_or(opened.at > at, |own| own > generation);
+            is_later && now - opened.seen >= GRACE
+        };
+        let opened = self.opened.iter().filter(|(_, opened)| is_missed(opened));
+        let mut numbers = opened.map(|(&number, _)| number);
+        numbers.find(|&number| self.fits(snapshot, number))
+    }
+
+    /// A node that is open, and has been for long enough.
+    fn open(&self, snapshot: &ExtenderSnapshot, now: Timestamp) -> Option<usize> {
+        let is_new = |number: usize| {
+            let opened = self.opened.get(&number);
+            opened.is_some_and(|opened| now - opened.seen < TOLD_GRACE)
+        };
+        let refused = self.refused.iter().enumerate().take(snapshot.node_numbers());
+        let mut open = refused.filter(|(number, refused)| !**refused && !is_new(*number));
+        open.find(|(number, _)| self.fits(snapshot, *number)).map(|(number, _)| number)
     }
 
     /// `news`: numbers of nodes that may have opened or closed, and whether that is because they are not as they were.
