@@ -128,7 +128,7 @@ fn serve(nodes: usize) {
         let _extender = keep::start(settings, footing, stop).await.expect("an extender");
         fill(&sender, nodes).await;
         tokio::spawn(change(sender, nodes));
-        println!("{listen}");
+        println!("{listen} {}", echo());
         // The client asks for the metrics by a line.
         tokio::task::spawn_blocking(move || {
             for _ in std::io::stdin().lock().lines() {
@@ -141,6 +141,49 @@ fn serve(nodes: usize) {
         .await
         .expect("a reader");
     });
+}
+
+/// What the same bytes cost without an extender: a thread that reads a request to its end and sends its body back.
+fn echo() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.expect("a connection");
+            socket.set_nodelay(true).expect("TCP_NODELAY");
+            let mut buffer = Vec::new();
+            while let Some((start, end)) = read_request(&mut socket, &mut buffer) {
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", end - start);
+                // Head and body in one write, as the extender's.
+                buffer.splice(..start, head.bytes());
+                socket.write_all(&buffer).expect("a client");
+            }
+        }
+    });
+    address
+}
+
+/// Where in `buffer` the body is.
+fn read_request(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(usize, usize)> {
+    buffer.clear();
+    let mut piece = vec![0; 1 << 18];
+    loop {
+        let count = socket.read(&mut piece).ok().filter(|&count| count > 0)?;
+        buffer.extend_from_slice(&piece[..count]);
+        if let Some((start, length)) = head(buffer)
+            && buffer.len() >= start + length
+        {
+            return Some((start, start + length));
+        }
+    }
+}
+
+/// The length of a head and of the body after it.
+fn head(text: &[u8]) -> Option<(usize, usize)> {
+    let end = text.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let told = String::from_utf8_lossy(&text[..end]).to_lowercase();
+    let length = told.lines().find_map(|line| line.strip_prefix("content-length: "));
+    Some((end + 4, length.and_then(|text| text.trim().parse().ok()).expect("a length")))
 }
 
 async fn fill(sender: &mpsc::Sender<Event>, nodes: usize) {
@@ -185,6 +228,8 @@ struct Server {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
     address: String,
+    /// Older versions have none.
+    echo: Option<String>,
 }
 
 impl Server {
@@ -198,7 +243,9 @@ impl Server {
         let mut lines = BufReader::new(child.stdout.take().expect("its output"));
         let mut address = String::new();
         lines.read_line(&mut address).expect("its address");
-        Self { child, lines, address: address.trim().to_owned() }
+        let mut addresses = address.split_whitespace().map(str::to_owned);
+        let (address, echo) = (addresses.next().expect("its address"), addresses.next());
+        Self { child, lines, address, echo }
     }
 
     /// Counts by upper bound of one verb's histogram.
@@ -333,26 +380,17 @@ impl Client {
     /// One round trip; the length of the answer.
     fn ask(&mut self, request: &[u8]) -> usize {
         self.socket.write_all(request).expect("a server");
-        let (mut head, mut read) = (None, 0);
+        let (mut whole, mut read) = (None, 0);
         loop {
-            let free = &mut self.buffer[if head.is_none() { read } else { 0 }..];
+            let free = &mut self.buffer[if whole.is_none() { read } else { 0 }..];
             let count = self.socket.read(free).expect("an answer");
             assert!(count > 0, "closed");
             read += count;
-            if head.is_none() {
-                let text = &self.buffer[..read];
-                head = text.windows(4).position(|four| four == b"\r\n\r\n").map(|end| {
-                    let told = String::from_utf8_lossy(&text[..end]).to_lowercase();
-                    assert!(told.starts_with("http/1.1 200"), "{told}");
-                    let length =
-                        told.lines().find_map(|line| line.strip_prefix("content-length: "));
-                    end + 4
-                        + length
-                            .and_then(|text| text.trim().parse::<usize>().ok())
-                            .expect("a length")
-                });
+            if whole.is_none() {
+                assert!(self.buffer.starts_with(b"HTTP/1.1 200"), "not answered");
+                whole = head(&self.buffer[..read]).map(|(start, length)| start + length);
             }
-            if head.is_some_and(|whole| read >= whole) {
+            if whole.is_some_and(|whole| read >= whole) {
                 return read;
             }
         }
@@ -416,6 +454,26 @@ fn row(server: &mut Server, what: &str, verb: &str, body: &str, requests: usize)
     );
 }
 
+/// The same bytes there and back, and nothing done with them.
+fn floor(server: &Server, what: &str, body: &str, requests: usize) {
+    let Some(echo) = &server.echo else { return };
+    let (request, mut client) = (request("echo", body), Client::new(echo));
+    let mut times: Vec<f64> = (0..requests + requests.div_ceil(10))
+        .map(|_| {
+            let asked = Instant::now();
+            client.ask(&request);
+            asked.elapsed().as_secs_f64() * 1e6
+        })
+        .skip(requests.div_ceil(10))
+        .collect();
+    times.sort_by(f64::total_cmp);
+    println!(
+        "{what:<26} there and back, nothing done: client p50 {:>8.1} us  p99 {:>8.1} us",
+        quantile(&times, 0.5),
+        quantile(&times, 0.99)
+    );
+}
+
 /// Eight connections for three seconds.
 fn together(server: &Server, body: &str) {
     let (request, address) = (request("filter", body), server.address.clone());
@@ -463,6 +521,10 @@ fn measure(nodes: usize, program: &Path) {
     row(&mut server, &format!("filter {nodes} in full"), "filter", &in_full(nodes), 20);
     let (now, most) = server.memory();
     println!("memory of the server after that: {now} MiB, at most {most} MiB");
+    for (names, requests) in [(500, REQUESTS), (nodes, REQUESTS / 5)] {
+        floor(&server, &format!("{names} names"), &by_name(names, nodes), requests);
+    }
+    floor(&server, &format!("{nodes} in full"), &in_full(nodes), 20);
     let busy = server.processor();
     thread::sleep(Duration::from_secs(5));
     println!(
