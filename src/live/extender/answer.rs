@@ -3,7 +3,7 @@
 use super::{
     facts::seen,
     wire::{
-        self, About, HasUid, PreemptionArgs, Request, Sent, Victims,
+        self, About, ByNode, HasUid, PreemptionArgs, Request, Sent, Victims,
         told::{self, Told},
     },
 };
@@ -121,17 +121,21 @@ pub fn preempt_body(
     })
 }
 
-fn kept<P: HasUid>(
+fn kept<'a, P: HasUid>(
     snapshot: &ExtenderSnapshot,
     ask: &Ask,
-    victims: &BTreeMap<String, Victims<P>>,
+    victims: &'a ByNode<P>,
     now: Timestamp,
 ) -> Vec<u8> {
+    let told = |(name, victims): (&'a String, &'a Option<Victims<P>>)| {
+        Some((name.as_str(), victims.as_ref()?))
+    };
+    let all: Vec<(&str, &Victims<P>)> = victims.iter().filter_map(told).collect();
     let count = |victims: &Victims<P>| victims.pods.as_ref().map_or(0, Vec::len);
-    let candidates = victims.iter().map(|(name, victims)| (name.as_str(), count(victims)));
+    let candidates = all.iter().map(|&(name, victims)| (name, count(victims)));
     let is_kept = preempt(snapshot, ask, candidates, now);
-    let all = victims.iter().map(|(name, victims)| (name.as_str(), victims)).zip(is_kept);
-    let kept: Vec<_> = all.filter(|(_, is_kept)| *is_kept).map(|(one, _)| one).collect();
+    let kept: Vec<_> =
+        all.into_iter().zip(is_kept).filter(|(_, is_kept)| *is_kept).map(|(one, _)| one).collect();
     told::preemption(&kept)
 }
 

@@ -169,6 +169,7 @@ fn victims_on_nodes_that_refuse_anyway_are_spared() {
         "gpu-1": {"Pods": [], "NumPDBViolations": 0},
         "gpu-2": {"Pods": [{"UID": "b"}, {"UID": "c"}], "NumPDBViolations": 1},
         "ghost": {"Pods": null},
+        "other": null,
     }});
     let answer = preempt_body(&serde_json::to_vec(&body).unwrap(), &three(), NOW).unwrap();
     let expected = r#"{"NodeNameToMetaVictims":{"gpu-2":{"Pods":[{"UID":"b"},{"UID":"c"}],"NumPDBViolations":1}}}"#;
