@@ -208,7 +208,9 @@ impl Nudger {
     fn open_node(&self, uid: &str, snapshot: &ExtenderSnapshot, now: Timestamp) -> Option<String> {
         let refused = self.pods.get(uid)?;
         let kind = self.kinds.get(refused.kind)?;
-        let fits = |node: &NodeView| node.is_gpu && node.room.fits(&kind.ask.part);
+        // How many devices claims have taken is not known here.
+        let fits =
+            |node: &NodeView| node.is_gpu && (node.has_slices || node.room.fits(&kind.ask.part));
         match &refused.last {
             Last::Own { generation, at } => {
                 let is_missed = |opened: &Opened| {

@@ -1,5 +1,7 @@
 //! Nodes and pods on which the rules are tried out.
 
+mod readiness_facts;
+
 use super::*;
 use crate::{
     model::object::{

@@ -169,6 +169,33 @@ fn a_namespace_that_is_allowed_again_opens_nodes() {
     assert_eq!(bench.look(20 + GRACE.0), Some("n".into()));
 }
 
+/// No device plugin counts its GPUs, kube-scheduler gives them out of the slices.
+#[test]
+fn a_node_whose_gpus_are_in_slices_alone_is_touched_as_well() {
+    let mut bench = Bench::new(Policy::default());
+    let publish = |bench: &mut Bench, is_complete| {
+        let driver = "gpu.nvidia.com".to_owned();
+        let node = Node { meta: Meta { name: "n".into(), ..Meta::default() }, ..Node::default() };
+        bench.snapshot.set_node(&Seen {
+            node: &node,
+            readiness: Readiness::KubeReady,
+            ready_since: None,
+            rebooted: None,
+            slices: Some(&GpuSlices { driver, devices: 8, is_complete }),
+            pods: Vec::new(),
+            is_to_go: false,
+            price_milli: 1000,
+        });
+        bench.snapshot.generation += 1;
+    };
+    publish(&mut bench, false);
+    bench.ask(0);
+    bench.look(10);
+    publish(&mut bench, true);
+    assert_eq!(bench.look(20), None);
+    assert_eq!(bench.look(20 + GRACE.0), Some("n".into()));
+}
+
 fn told(message: &str) -> Arc<Pod> {
     let unscheduled = Some(Unscheduled::Unschedulable(message.to_owned()));
     Arc::new(Pod { unscheduled, ..Pod::clone(&pod()) })
