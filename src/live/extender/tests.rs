@@ -2,6 +2,8 @@
 
 mod certificates;
 mod connections;
+mod goldens;
+mod quiet;
 
 use super::{
     answer::{Unreadable, filter_body, preempt_body, prioritize_body},
