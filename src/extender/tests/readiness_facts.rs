@@ -189,3 +189,33 @@ fn reasons_come_in_a_fixed_order() {
     ];
     assert_eq!(order, expected);
 }
+
+/// kube-scheduler counts nodes by the text: few texts, nothing of a node or a number in them, none twice. Whoever reads
+/// one finds it in the documentation.
+#[test]
+fn reasons_are_constant_and_documented() {
+    let page = include_str!("../../../docs/extender.md");
+    let distinct: std::collections::BTreeSet<&str> = reason::ALL.into_iter().collect();
+    assert_eq!(distinct.len(), reason::ALL.len());
+    for reason in reason::ALL {
+        assert!(reason.chars().all(|one| one.is_ascii_alphabetic() || one == ' '), "{reason}");
+        assert!(reason.len() <= 60, "{reason}");
+        assert!(page.contains(&format!("`{reason}`")), "{reason}");
+    }
+}
+
+#[test]
+fn exempt_is_what_the_documentation_says() {
+    let broken = labelled("nvidia.com/gpu-driver-upgrade-state", "drain-required");
+    for namespace in ["kube-system", "gpu-operator", "prewarm"] {
+        let mut own = pod(0);
+        own.meta.namespace = namespace.into();
+        assert_eq!(refusal(&own, &broken), "", "{namespace}");
+    }
+    for class in ["system-node-critical", "system-cluster-critical"] {
+        let critical = Pod { priority_class: class.into(), ..pod(0) };
+        assert_eq!(refusal(&critical, &broken), "", "{class}");
+    }
+    let high = Pod { priority_class: "high".into(), ..pod(0) };
+    assert_eq!(refusal(&high, &broken), reason::SQUATTER);
+}
