@@ -73,8 +73,8 @@ async fn is_answered(socket: &mut TlsStream<TcpStream>) -> bool {
     }
     let (mut read, mut buffer) = (Vec::new(), [0; 1024]);
     while !read.ends_with(b"\"Error\":\"\"}") {
-        match socket.read(&mut buffer).await {
-            Ok(count @ 1..) => read.extend_from_slice(&buffer[..count]),
+        match tokio::time::timeout(Duration::from_secs(5), socket.read(&mut buffer)).await {
+            Ok(Ok(count @ 1..)) => read.extend_from_slice(&buffer[..count]),
             _ => return false,
         }
     }
@@ -157,6 +157,21 @@ async fn clients_are_judged_by_the_newest_authorities() {
             assert_eq!(is_answered, std::ptr::eq(own, trusted));
         }
     }
+}
+
+/// It takes a place and says nothing.
+#[tokio::test]
+async fn a_handshake_that_does_not_begin_closes_the_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, files) = (made(), files(folder.path()));
+    write(&files, &server);
+    let tls = Arc::new(Tls::load(files).unwrap());
+    let settings = Settings { head_within: Duration::from_millis(50), ..Settings::default() };
+    let (address, _stop, _task) = start_with(three(), settings, Some(tls)).await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut read = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(2), silent.read_to_end(&mut read)).await;
+    assert!(closed.is_ok(), "it is still open");
 }
 
 #[test]
