@@ -4,18 +4,18 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use prewarm::{
-    extender::{ExtenderSnapshot, Filtered, Policy, Taken},
+    extender::{ExtenderSnapshot, Filtered, Nudger, Policy, Seen, Taken},
     live::extender::{
         Meters,
         answer::{filter_told, prioritize_body},
         seen,
     },
-    model::object::{Effect, Meta, Node, Pod, Resources, Taint},
+    model::object::{Effect, Meta, Node, Pod, Resources, Taint, Unscheduled},
     packing::Part,
     time::Timestamp,
 };
 use serde_json::json;
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 const NODES: usize = 5_000;
 const NOW: Timestamp = Timestamp(1);
@@ -65,7 +65,8 @@ fn snapshot() -> ExtenderSnapshot {
             ..Node::default()
         };
         let busy = Taken::of(&pod(nth as u64 % 8));
-        snapshot.set_node(&seen(&node, vec![&busy], None));
+        let ready_since = Some(Timestamp::ZERO);
+        snapshot.set_node(&Seen { ready_since, ..seen(&node, vec![&busy], None) });
     }
     snapshot
 }
@@ -129,5 +130,34 @@ fn requests(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, requests);
+/// Pods that some scheduler's extender has refused and for which no node has room: the usual case of a full cluster.
+fn waiting(count: u64) -> Vec<Arc<Pod>> {
+    let message =
+        "0/5000 nodes are available: 1 node is being removed, 4999 Insufficient nvidia.com/gpu.";
+    let one = |nth| Pod {
+        meta: Meta { name: format!("p-{nth}"), uid: format!("uid-{nth}"), ..Meta::default() },
+        unscheduled: Some(Unscheduled::Unschedulable(message.to_owned())),
+        ..pod(9 + nth % 8)
+    };
+    (0..count).map(|nth| Arc::new(one(nth))).collect()
+}
+
+/// What the thread beside the server does whenever something has changed.
+fn look(criterion: &mut Criterion) {
+    let (before, pods) = (snapshot(), waiting(500));
+    let mut after = before.clone();
+    after.remove_node(&name(7));
+    let (before, after) = (Arc::new(before), Arc::new(after));
+    criterion.bench_function("extender/look at 500 pods that wait", |bencher| {
+        let mut nudger = Nudger::default();
+        let mut looks = 0;
+        bencher.iter(|| {
+            looks += 1;
+            let snapshot = if looks % 2 == 0 { &before } else { &after };
+            nudger.look(Timestamp(looks * 10_000), snapshot, pods.iter())
+        });
+    });
+}
+
+criterion_group!(benches, requests, look);
 criterion_main!(benches);

@@ -133,13 +133,14 @@ impl Nudger {
         self.follow(now, snapshot);
         let mut before = std::mem::take(&mut self.pods);
         let mut stranded: Vec<(String, Stranded)> = Vec::new();
+        let mut told = BTreeMap::new();
         for pod in waiting {
             let uid = pod.meta.uid.as_str();
             if let Some((uid, refused)) = before.remove_entry(uid) {
                 self.pods.insert(uid, refused);
             }
             self.take_condition(pod, snapshot, now);
-            if let Some(node) = self.open_node(uid, snapshot, now) {
+            if let Some(node) = self.open_node(uid, snapshot, now, &mut told) {
                 let found = Stranded { pod: Arc::clone(pod), node };
                 stranded.push((uid.to_owned(), found));
             }
@@ -194,48 +195,47 @@ impl Nudger {
     fn follow(&mut self, now: Timestamp, snapshot: &Arc<ExtenderSnapshot>) {
         let before = self.last.replace(Arc::clone(snapshot));
         let (before, after) = (before.as_ref().unwrap_or(snapshot), snapshot);
+        if self.kinds.is_empty() {
+            return;
+        }
+        let changed = after.changed_since(before);
+        let held = after.held().difference(&changed).map(|&number| (number, false));
+        let news: Vec<(usize, bool)> =
+            changed.iter().map(|&number| (number, true)).chain(held).collect();
         for kind in &mut self.kinds {
             let namespace = after.namespace(&kind.ask.namespace.name);
             let is_new = namespace.is_some_and(|namespace| *namespace != kind.ask.namespace);
             if let (true, Some(namespace)) = (is_new, namespace) {
                 kind.ask.namespace = namespace.clone();
             }
-            kind.follow(now, before, after, is_new);
+            if is_new {
+                let all: Vec<_> = (0..after.node_numbers()).map(|number| (number, true)).collect();
+                kind.follow(now, after, &all);
+            } else {
+                kind.follow(now, after, &news);
+            }
         }
     }
 
-    /// A node that has opened for this pod since it was last answered, if the scheduler has had time to ask.
-    fn open_node(&self, uid: &str, snapshot: &ExtenderSnapshot, now: Timestamp) -> Option<String> {
+    /// A node that has opened for this pod since it was last answered, if the scheduler has had time to ask. `told`: what was
+    /// found in this look for pods that others refused, by kind.
+    fn open_node(
+        &self,
+        uid: &str,
+        snapshot: &ExtenderSnapshot,
+        now: Timestamp,
+        told: &mut BTreeMap<usize, Option<usize>>,
+    ) -> Option<String> {
         let refused = self.pods.get(uid)?;
         let kind = self.kinds.get(refused.kind)?;
-        // How many devices claims have taken is not known here.
-        let fits =
-            |node: &NodeView| node.is_gpu && (node.has_slices || node.room.fits(&kind.ask.part));
-        match &refused.last {
-            Last::Own { generation, at } => {
-                let is_missed = |opened: &Opened| {
-                    let is_later =
-                        opened.generation.map_or(opened.at > *at, |own| own > *generation);
-                    is_later && now - opened.seen >= GRACE
-                };
-                let opened = kind.opened.iter().filter(|(_, opened)| is_missed(opened));
-                let mut nodes = opened.filter_map(|(&number, _)| snapshot.view_at(number));
-                nodes.find(|node| fits(node)).map(|node| node.name.clone())
-            }
+        let number = match &refused.last {
+            Last::Own { generation, at } => kind.missed(snapshot, *generation, *at, now),
             Last::Told { since, .. } if now - *since >= TOLD_GRACE => {
-                let is_new = |number: &usize| {
-                    let opened = kind.opened.get(number);
-                    opened.is_some_and(|opened| now - opened.seen < TOLD_GRACE)
-                };
-                let is_open = |number: &usize| {
-                    !kind.refused.get(*number).copied().unwrap_or(true) && !is_new(number)
-                };
-                let numbers = (0..snapshot.node_numbers()).filter(is_open);
-                let mut nodes = numbers.filter_map(|number| snapshot.view_at(number));
-                nodes.find(|node| fits(node)).map(|node| node.name.clone())
+                *told.entry(refused.kind).or_insert_with(|| kind.open(snapshot, now))
             }
             Last::Told { .. } => None,
-        }
+        };
+        snapshot.view_at(number?).map(|node| node.name.clone())
     }
 
     /// One touch wakes every pod that was refused.
@@ -282,21 +282,47 @@ impl Kind {
         }
     }
 
-    fn follow(
-        &mut self,
+    fn fits(&self, snapshot: &ExtenderSnapshot, number: usize) -> bool {
+        let node = snapshot.view_at(number);
+        // How many devices claims have taken is not known here.
+        let fits = |node: &NodeView| node.has_slices || node.room.fits(&self.ask.part);
+        node.is_some_and(|node| node.is_gpu && fits(node))
+    }
+
+    /// A node that has opened since this answer, long enough ago.
+    fn missed(
+        &self,
+        snapshot: &ExtenderSnapshot,
+        generation: u64,
+        at: Timestamp,
         now: Timestamp,
-        before: &ExtenderSnapshot,
-        after: &ExtenderSnapshot,
-        is_all_new: bool,
-    ) {
+    ) -> Option<usize> {
+        let is_missed = |opened: &Opened| {
+            let is_later = opened.generation.map_or(opened.at > at, |own| own > generation);
+            is_later && now - opened.seen >= GRACE
+        };
+        let opened = self.opened.iter().filter(|(_, opened)| is_missed(opened));
+        let mut numbers = opened.map(|(&number, _)| number);
+        numbers.find(|&number| self.fits(snapshot, number))
+    }
+
+    /// A node that is open, and has been for long enough.
+    fn open(&self, snapshot: &ExtenderSnapshot, now: Timestamp) -> Option<usize> {
+        let is_new = |number: usize| {
+            let opened = self.opened.get(&number);
+            opened.is_some_and(|opened| now - opened.seen < TOLD_GRACE)
+        };
+        let refused = self.refused.iter().enumerate().take(snapshot.node_numbers());
+        let mut open = refused.filter(|(number, refused)| !**refused && !is_new(*number));
+        open.find(|(number, _)| self.fits(snapshot, *number)).map(|(number, _)| number)
+    }
+
+    /// `news`: numbers of nodes that may have opened or closed, and whether that is because they are not as they were.
+    fn follow(&mut self, now: Timestamp, after: &ExtenderSnapshot, news: &[(usize, bool)]) {
         let absent = after.policy.is_strict && !self.ask.is_exempt;
         self.refused.resize(after.node_numbers(), absent);
-        for number in 0..after.node_numbers() {
-            let is_new = is_all_new || !before.has_same_view(after, number);
+        for &(number, is_new) in news {
             let held = after.view_at(number).and_then(|node| node.held);
-            if !is_new && held.is_none() {
-                continue;
-            }
             let refuses = self.refuses(after, number, now);
             let was_refused = std::mem::replace(&mut self.refused[number], refuses);
             if refuses {

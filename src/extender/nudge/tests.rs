@@ -49,12 +49,21 @@ fn put_with(
         let key = "nvidia.com/gpu-driver-upgrade-state".to_owned();
         node.meta.labels.insert(key, "drain-required".into());
     }
+    tell(snapshot, &node, rebooted, slices.as_ref());
+}
+
+fn tell(
+    snapshot: &mut ExtenderSnapshot,
+    node: &Node,
+    rebooted: Option<i64>,
+    slices: Option<&GpuSlices>,
+) {
     snapshot.set_node(&Seen {
-        node: &node,
+        node,
         readiness: Readiness::Allocatable,
         ready_since: None,
         rebooted: rebooted.map(Timestamp),
-        slices: slices.as_ref(),
+        slices,
         pods: Vec::new(),
         is_to_go: false,
         price_milli: 1000,
@@ -176,17 +185,8 @@ fn a_node_whose_gpus_are_in_slices_alone_is_touched_as_well() {
     let publish = |bench: &mut Bench, is_complete| {
         let driver = "gpu.nvidia.com".to_owned();
         let node = Node { meta: Meta { name: "n".into(), ..Meta::default() }, ..Node::default() };
-        bench.snapshot.set_node(&Seen {
-            node: &node,
-            readiness: Readiness::KubeReady,
-            ready_since: None,
-            rebooted: None,
-            slices: Some(&GpuSlices { driver, devices: 8, is_complete }),
-            pods: Vec::new(),
-            is_to_go: false,
-            price_milli: 1000,
-        });
-        bench.snapshot.generation += 1;
+        let slices = GpuSlices { driver, devices: 8, is_complete };
+        tell(&mut bench.snapshot, &node, None, Some(&slices));
     };
     publish(&mut bench, false);
     bench.ask(0);

@@ -38,11 +38,18 @@ impl Facts for Namespace {
 
     fn facts(object: Object<NotUsed, NotUsed>, _keys: &CapiKeys) -> Self {
         let metadata = object.metadata;
-        namespace(
+        let told = namespace(
             &metadata.name.unwrap_or_default(),
             &metadata.labels.unwrap_or_default(),
             &metadata.annotations.unwrap_or_default(),
-        )
+        );
+        for (annotation, listed) in [(DEFAULTS, &told.defaults), (WHITELIST, &told.whitelist)] {
+            if *listed == Listed::Malformed {
+                let why = "no list of tolerations: pods of this namespace are kept off GPU nodes";
+                tracing::warn!(namespace = told.name, annotation, "{why}");
+            }
+        }
+        told
     }
 }
 

@@ -1,5 +1,7 @@
 //! News in, snapshots out.
 
+mod lists;
+
 use super::*;
 use crate::{
     extender::{Verdict, verdict},
@@ -182,65 +184,20 @@ fn slices_of_dra_are_added_up_by_node() {
     assert!(feed.publish(Timestamp(3)).unwrap().find("n").unwrap().1.awaits_slices);
 }
 
-/// Whichever list comes last: before it nothing is answered.
+/// A hold that is over must not be looked at for every request: nodes alike would not share a verdict.
 #[test]
-fn every_list_is_waited_for() {
-    for last in KINDS {
-        let mut feed = Feed::new(Policy::default());
-        for kind in KINDS.into_iter().filter(|&kind| kind != last) {
-            tell(&mut feed, [Event::Restarted(kind), Event::Synced(kind)], 0);
-        }
-        assert!(!feed.publish(Timestamp(1)).unwrap().is_synced, "{last:?}");
-        tell(&mut feed, [Event::Restarted(last), Event::Synced(last)], 2);
-        assert!(feed.publish(Timestamp(2)).unwrap().is_synced, "{last:?}");
-        // A watch that begins anew takes nothing back.
-        tell(&mut feed, [Event::Restarted(last)], 3);
-        assert!(feed.publish(Timestamp(3)).unwrap().is_synced, "{last:?}");
-    }
-}
-
-/// When the extender starts, nodes that are ready have been so for who knows how long: a time to settle holds up only
-/// those that become ready while it looks.
-#[test]
-fn a_start_makes_no_node_new() {
-    let policy = Policy { settle: Millis::from_secs(60), ..Policy::default() };
+fn holds_are_forgotten_when_they_are_over() {
+    let there = || Event::Node(Box::new(node("n", 8)));
+    let held_at = |feed: &mut Feed, now| {
+        tell(feed, [there()], now);
+        feed.publish(Timestamp(now)).unwrap().find("n").unwrap().1.held.map(|held| held.until)
+    };
+    assert_eq!(held_at(&mut synced(), 1), None);
+    let policy = Policy { settle: Millis(500), ..Policy::default() };
     let mut feed = Feed::new(policy);
-    tell(&mut feed, KINDS.map(Event::Restarted), 1_000_000);
-    tell(&mut feed, [Event::Node(Box::new(node("old", 8)))], 1_000_000);
-    feed.publish(Timestamp(1_000_000));
-    tell(&mut feed, KINDS.map(Event::Synced), 1_000_001);
-    tell(&mut feed, [Event::Node(Box::new(node("new", 8)))], 1_000_002);
-    let snapshot = feed.publish(Timestamp(1_000_002)).unwrap();
-    let passes = |name: &str, now: i64| {
-        let ask = Ask::new(&pod("a", None, 1), None, &snapshot.policy);
-        let node = snapshot.find(name).unwrap().1;
-        verdict(&ask, node, &snapshot.policy, Timestamp(now)) == Verdict::Pass
-    };
-    assert!(passes("old", 1_000_002) && !passes("new", 1_000_002));
-    assert!(!passes("new", 1_060_001) && passes("new", 1_060_002));
-}
-
-/// Each pod is one arrival, however often its watch tells of it.
-#[test]
-fn a_pod_arrives_once() {
-    let mut feed = synced();
-    let put = |pod| Event::Pod(Box::new(pod));
-    for _ in 0..5 {
-        tell(&mut feed, [put(pod("a", None, 2))], 1);
-    }
-    tell(&mut feed, [put(pod("a", Some("n"), 2)), put(pod("b", None, 4))], 2);
-    let weights = |snapshot: &ExtenderSnapshot| -> Vec<u64> {
-        snapshot.mix().classes().iter().map(|class| class.weight).collect()
-    };
-    let told = weights(&feed.publish(Timestamp(2)).unwrap());
-    assert!(told.len() == 2 && told[0] == told[1], "{told:?}");
-    let again =
-        Pod { meta: Meta { uid: "another".into(), ..pod("a", None, 2).meta }, ..pod("a", None, 2) };
-    tell(&mut feed, [put(again)], 3);
-    let told = weights(&feed.publish(Timestamp(3)).unwrap());
-    assert_eq!(
-        told.iter().max().map(|most| most / told.iter().min().unwrap()),
-        Some(2),
-        "{told:?}"
-    );
+    tell(&mut feed, KINDS.map(Event::Restarted), 0);
+    tell(&mut feed, KINDS.map(Event::Synced), 0);
+    assert_eq!(held_at(&mut feed, 1), Some(Timestamp(501)));
+    assert_eq!(held_at(&mut feed, 500), Some(Timestamp(501)));
+    assert_eq!(held_at(&mut feed, 501), None);
 }
