@@ -2,6 +2,7 @@
 
 mod certificates;
 mod connections;
+mod explained;
 mod goldens;
 mod quiet;
 
