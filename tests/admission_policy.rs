@@ -27,6 +27,11 @@ fn cel_value(value: &Value) -> CelValue {
     }
 }
 
+/// Which validation fails.
+const SQUATTER: usize = 0;
+const DENIED: usize = 1;
+const WELCOME: usize = 2;
+
 /// A policy asked about one pod in one namespace.
 struct Asked {
     object: Value,
@@ -57,17 +62,19 @@ impl Asked {
         conditions.iter().all(|one| self.is(&one["expression"]))
     }
 
-    /// The first validation that fails; `None` = the pod may come.
-    fn refusal(mut self, policy: &Value) -> Option<usize> {
+    /// The validation that fails first, one beyond the last if none does.
+    fn failing(mut self, policy: &Value) -> usize {
+        let list = |key: &str| policy["spec"][key].as_array().unwrap();
+        let validations = list("validations");
         if !self.matches(policy) {
-            return None;
+            return validations.len();
         }
-        for variable in policy["spec"]["variables"].as_array().unwrap() {
+        for variable in list("variables") {
             let found = CelValue::Bool(self.is(&variable["expression"]));
             self.variables.insert(variable["name"].as_str().unwrap().to_owned(), found);
         }
-        let validations = policy["spec"]["validations"].as_array().unwrap();
-        validations.iter().position(|one| !self.is(&one["expression"]))
+        let fails = |one: &Value| !self.is(&one["expression"]);
+        validations.iter().position(fails).unwrap_or(validations.len())
     }
 }
 
@@ -101,28 +108,31 @@ fn pods_that_tolerate_the_taint_must_ask_for_gpus() {
     let squatter = || pod(None, &gpu);
     let owner = |kind: &str| json!([{"kind": kind, "name": "o"}]);
     for (pod, expected) in [
-        (pod(None, &Value::Null), None),
-        (pod(None, &other), None),
-        (squatter(), Some(0)),
-        (pod(None, &blanket), Some(0)),
-        (pod(None, &json!([{"key": "", "operator": "Exists"}])), Some(0)),
-        (pod(None, &json!([{"key": "amd.com/gpu", "operator": "Exists"}])), Some(0)),
-        (pod(Some("cpu"), &gpu), Some(0)),
-        (pod(Some("gpu.intel.com/i915_monitoring"), &gpu), Some(0)),
-        (pod(Some("nvidia.com/gpu"), &gpu), None),
-        (pod(Some("nvidia.com/gpu.shared"), &gpu), None),
-        (pod(Some("nvidia.com/mig-1g.10gb"), &gpu), None),
-        (pod(Some("amd.com/gpu"), &blanket), None),
-        (with(squatter(), "/spec/resourceClaims", json!([{"name": "gpu"}])), None),
-        (with(squatter(), "/metadata/annotations", json!({"prewarm.dev/gpu-node": "true"})), None),
-        (with(squatter(), "/metadata/annotations", json!({"other": "true"})), Some(0)),
-        (with(squatter(), "/metadata/ownerReferences", owner("DaemonSet")), None),
-        (with(squatter(), "/metadata/ownerReferences", owner("Node")), None),
-        (with(squatter(), "/metadata/ownerReferences", owner("ReplicaSet")), Some(0)),
-        (with(squatter(), "/spec/priorityClassName", json!("system-node-critical")), None),
-        (with(squatter(), "/spec/priorityClassName", json!("high")), Some(0)),
+        (pod(None, &Value::Null), WELCOME),
+        (pod(None, &other), WELCOME),
+        (squatter(), SQUATTER),
+        (pod(None, &blanket), SQUATTER),
+        (pod(None, &json!([{"key": "", "operator": "Exists"}])), SQUATTER),
+        (pod(None, &json!([{"key": "amd.com/gpu", "operator": "Exists"}])), SQUATTER),
+        (pod(Some("cpu"), &gpu), SQUATTER),
+        (pod(Some("gpu.intel.com/i915_monitoring"), &gpu), SQUATTER),
+        (pod(Some("nvidia.com/gpu"), &gpu), WELCOME),
+        (pod(Some("nvidia.com/gpu.shared"), &gpu), WELCOME),
+        (pod(Some("nvidia.com/mig-1g.10gb"), &gpu), WELCOME),
+        (pod(Some("amd.com/gpu"), &blanket), WELCOME),
+        (with(squatter(), "/spec/resourceClaims", json!([{"name": "gpu"}])), WELCOME),
+        (
+            with(squatter(), "/metadata/annotations", json!({"prewarm.dev/gpu-node": "true"})),
+            WELCOME,
+        ),
+        (with(squatter(), "/metadata/annotations", json!({"other": "true"})), SQUATTER),
+        (with(squatter(), "/metadata/ownerReferences", owner("DaemonSet")), WELCOME),
+        (with(squatter(), "/metadata/ownerReferences", owner("Node")), WELCOME),
+        (with(squatter(), "/metadata/ownerReferences", owner("ReplicaSet")), SQUATTER),
+        (with(squatter(), "/spec/priorityClassName", json!("system-node-critical")), WELCOME),
+        (with(squatter(), "/spec/priorityClassName", json!("high")), SQUATTER),
     ] {
-        assert_eq!(Asked::new(&pod, &free).refusal(&policy), expected, "{pod}");
+        assert_eq!(Asked::new(&pod, &free).failing(&policy), expected, "{pod}");
     }
 }
 
@@ -133,10 +143,10 @@ fn namespaces_that_are_denied_are_denied() {
     let labelled = |labels: Value| json!({"metadata": {"name": "ml", "labels": labels}});
     let denied = labelled(json!({"prewarm.dev/gpu-access": "denied"}));
     let train = pod(Some("nvidia.com/gpu"), &gpu);
-    assert_eq!(Asked::new(&train, &denied).refusal(&policy), Some(1));
-    assert_eq!(Asked::new(&pod(None, &Value::Null), &denied).refusal(&policy), None);
+    assert_eq!(Asked::new(&train, &denied).failing(&policy), DENIED);
+    assert_eq!(Asked::new(&pod(None, &Value::Null), &denied).failing(&policy), WELCOME);
     for labels in [json!({"prewarm.dev/gpu-access": "allowed"}), json!({"team": "a"})] {
-        assert_eq!(Asked::new(&train, &labelled(labels)).refusal(&policy), None);
+        assert_eq!(Asked::new(&train, &labelled(labels)).failing(&policy), WELCOME);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `prewarm extender` as a process: what a scheduler meets while there is no cluster yet, and the end by SIGTERM.
 #![cfg(all(feature = "live", unix))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "a process is waited for by the clock")]
 
 use std::{
     fs,
@@ -89,8 +90,8 @@ fn it_waits_for_a_cluster_and_ends_in_good_order() {
     assert!(status(&mut socket).contains("503"));
 
     let mut late = connect(&listen);
-    let (begin, end) = BODY.split_at(20);
-    write!(late, "{}{begin}", head()).unwrap();
+    let (first, last) = BODY.split_at(20);
+    write!(late, "{}{first}", head()).unwrap();
     thread::sleep(Duration::from_millis(300));
     let id = process.0.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -100,7 +101,7 @@ fn it_waits_for_a_cluster_and_ends_in_good_order() {
         thread::sleep(Duration::from_millis(20));
     }
     assert!(process.0.try_wait().unwrap().is_none(), "it has a request to answer");
-    write!(late, "{end}").unwrap();
+    write!(late, "{last}").unwrap();
     assert!(status(&mut late).contains("503"), "what has begun is answered");
     let mut rest = Vec::new();
     late.read_to_end(&mut rest).ok();

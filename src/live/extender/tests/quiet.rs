@@ -10,7 +10,8 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
+        let mut kept = self.0.lock().map_err(|why| io::Error::other(why.to_string()))?;
+        kept.extend_from_slice(text);
         Ok(text.len())
     }
 
@@ -24,11 +25,11 @@ impl io::Write for Log {
 async fn requests_are_counted_and_not_logged() {
     let log = Log::default();
     let kept = log.clone();
-    let logger = tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::INFO)
         .with_writer(move || kept.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(logger);
+    let _guard = tracing::subscriber::set_default(subscriber);
     let (meters, mut registry) = (Meters::default(), Registry::default());
     meters.register(&mut registry);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -90,6 +91,6 @@ async fn requests_are_counted_and_not_logged() {
         .filter_map(|rest| rest.split('"').next()?.parse().ok())
         .collect();
     assert!(bounds.iter().filter(|&&bound| bound <= 0.000_05).count() >= 6, "{bounds:?}");
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(logged, "");
+    let lines = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(lines, "");
 }
