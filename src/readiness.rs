@@ -82,6 +82,13 @@ const AMD_UNHEALTHY: &str = "amd-gpu-unhealthy";
 const AMD_PARTITIONING: &str = "amd-dcm";
 const UPGRADE_STATE: &str = "nvidia.com/gpu-driver-upgrade-state";
 const MIG_STATE: &str = "nvidia.com/mig.config.state";
+/// Labels that say which of the operator's parts run on a node (`nvidia.com/gpu.deploy.device-plugin`), and their value
+/// while MIG is configured.
+const DEPLOY: &str = "nvidia.com/gpu.deploy.";
+const PAUSED_FOR_MIG: &str = "paused-for-mig-change";
+/// Annotation of a Node whose driver waits until pods have left before it is loaded (NVIDIA's k8s-operator-libs,
+/// `upgrade/consts.go`).
+pub const WAITS_FOR_SAFE_LOAD: &str = "nvidia.com/gpu-driver-upgrade.driver-wait-for-safe-load";
 /// Condition of the node problem detector that NVIDIA's example for cluster-autoscaler sets.
 const GPU_READY: &str = "nvidia.com/GPUReady";
 /// Labels that show that GPU software is meant to come.
@@ -132,9 +139,7 @@ fn of_node(node: &Node, devices: Devices, has_been_ready: bool) -> Readiness {
         "upgrade-failed" => return Readiness::Degraded { gpus, of },
         _ => return Readiness::Upgrading,
     }
-    if matches!(label(node, MIG_STATE), "pending" | "rebooting")
-        || has_taint(node, AMD_PARTITIONING)
-    {
+    if is_repartitioning(node) {
         return Readiness::Repartitioning;
     }
     if has_taint(node, AMD_UNHEALTHY) {
@@ -155,6 +160,15 @@ fn of_node(node: &Node, devices: Devices, has_been_ready: bool) -> Readiness {
         0 => Readiness::KubeReady,
         _ => Readiness::Partial { gpus: gpus.min(of), of },
     }
+}
+
+/// Whether the node's GPUs are being partitioned anew (NVIDIA's mig-parted, AMD's device config manager).
+pub fn is_repartitioning(node: &Node) -> bool {
+    let is_paused =
+        |(key, value): (&String, &String)| key.starts_with(DEPLOY) && value == PAUSED_FOR_MIG;
+    matches!(label(node, MIG_STATE), "pending" | "rebooting")
+        || has_taint(node, AMD_PARTITIONING)
+        || node.meta.labels.iter().any(is_paused)
 }
 
 /// On a Machine that we mark for deletion, beside Cluster API's annotation.
@@ -262,6 +276,7 @@ impl fmt::Display for Readiness {
 /// Whether [`readiness`] looks at this label.
 pub fn reads_label(key: &str) -> bool {
     matches!(key, UPGRADE_STATE | MIG_STATE | "cluster-api/accelerator")
+        || key.starts_with(DEPLOY)
         || DRIVER_LABELS.contains(&key)
         || devices::reads_label(key)
 }

@@ -155,6 +155,50 @@ fn the_sidecar_is_started_with_flags_that_there_are() {
     assert!(told.contains("/does/not/exist") && !told.contains("policy"), "{told}");
 }
 
+/// One `kubectl apply` is enough: what is named is there, and the scheduler's own rights are Kubernetes' roles.
+#[test]
+fn the_second_scheduler_needs_nothing_else() {
+    let all = documents("scheduler", "second-scheduler.yaml");
+    let place = all.iter().position(|one| one["kind"] == "Namespace").unwrap();
+    assert_eq!((place, &all[place]["metadata"]["name"]), (0, &"prewarm".into()));
+    let own = manifest("namespace.yaml");
+    assert_eq!(all[place], own[0], "applying both takes nothing away");
+    let named = |kind: &str, name: &Value| {
+        all.iter().any(|one| one["kind"] == kind && one["metadata"]["name"] == *name)
+    };
+    let upstream = ["system:kube-scheduler", "system:volume-scheduler"];
+    let reader = "extension-apiserver-authentication-reader";
+    for one in &all {
+        let kind = one["kind"].as_str().unwrap();
+        if kind.ends_with("RoleBinding") {
+            let (role, name) = (one["roleRef"]["kind"].as_str().unwrap(), &one["roleRef"]["name"]);
+            let is_upstream = upstream.contains(&name.as_str().unwrap()) || name == reader;
+            assert!(is_upstream || named(role, name), "{role} {name}");
+            let account = &one["subjects"][0];
+            assert_eq!(account["namespace"], "prewarm");
+            assert!(named("ServiceAccount", &account["name"]), "{account}");
+        }
+        if kind == "Role" {
+            // The leader's Lease is the one thing that may be written.
+            for rule in one["rules"].as_array().unwrap() {
+                assert_eq!(rule["resources"], serde_json::json!(["leases"]));
+            }
+        }
+    }
+    let pod =
+        &all.iter().find(|one| one["kind"] == "Deployment").unwrap()["spec"]["template"]["spec"];
+    assert!(named("ServiceAccount", &pod["serviceAccountName"]));
+    for volume in pod["volumes"].as_array().unwrap() {
+        assert!(named("ConfigMap", &volume["configMap"]["name"]), "{volume}");
+    }
+    let sidecar = &pod["initContainers"][0];
+    assert_eq!(sidecar["restartPolicy"], "Always");
+    assert_eq!(
+        sidecar["startupProbe"]["httpGet"]["path"], "/readyz",
+        "first it lists, then pods come"
+    );
+}
+
 /// What the scheduler must be told, in both ways to deploy it.
 #[test]
 fn schedulers_are_told_what_matters() {
@@ -170,7 +214,17 @@ fn schedulers_are_told_what_matters() {
         for verb in ["filter", "prioritize", "preempt"] {
             assert_eq!(extender[format!("{verb}Verb")], verb);
         }
-        assert!(extender["weight"].as_u64().unwrap() > 0);
+        assert_eq!(extender["weight"], 10, "less drowns among in-tree scores");
+        assert_eq!(extender["ignorable"], true, "docs/extender.md: it fails open");
+        assert_eq!(extender["httpTimeout"], "200ms", "5 s by default, for every pod");
+        assert!(extender["bindVerb"].is_null(), "it does not bind");
+        let fit = &config["profiles"][0]["pluginConfig"][0];
+        let strategy = &fit["args"]["scoringStrategy"];
+        assert_eq!(
+            (&fit["name"], &strategy["type"]),
+            (&"NodeResourcesFit".into(), &"MostAllocated".into())
+        );
+        assert_eq!(strategy["resources"][0]["name"], "nvidia.com/gpu");
         let sample = [
             &config["percentageOfNodesToScore"],
             &config["profiles"][0]["percentageOfNodesToScore"],

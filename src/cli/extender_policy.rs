@@ -110,6 +110,15 @@ mod tests {
         assert_eq!(told, expected);
     }
 
+    /// What the documentation shows can be copied, and is what it says it is.
+    #[test]
+    fn the_documented_defaults_are_the_defaults() {
+        let page = include_str!("../../docs/extender.md");
+        let (_, yaml) = page.split_once("```yaml\ngpuTaints:").unwrap();
+        let (yaml, _) = yaml.split_once("```").unwrap();
+        assert_eq!(parse(&format!("gpuTaints:{yaml}")).unwrap(), Policy::default());
+    }
+
     #[test]
     fn what_is_wrong_is_named() {
         let fault = |text: &str| format!("{:#}", parse(text).unwrap_err());

@@ -88,6 +88,14 @@ mod tests {
         assert_eq!(counts, [40, 3]);
     }
 
+    /// What keeps nodes running comes with every node: it says nothing of jobs.
+    #[test]
+    fn exempt_pods_are_no_jobs() {
+        let mut arrivals = Arrivals::default();
+        arrivals.note(&Ask { is_exempt: true, ..ask(1) });
+        assert_eq!(arrivals.news(), None);
+    }
+
     #[test]
     fn old_arrivals_fade() {
         let mut arrivals = Arrivals::default();

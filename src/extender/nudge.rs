@@ -11,7 +11,7 @@
 //!
 //! Source: kube-scheduler 1.36 `schedule_one.go` and `backend/queue` (events of the plugin `Extender`); measured.
 
-use super::{Ask, ExtenderSnapshot, Rejection, Verdict, reason, verdict};
+use super::{Ask, ExtenderSnapshot, NodeView, Rejection, Verdict, reason, verdict};
 use crate::{
     model::object::{Pod, Unscheduled},
     time::{Millis, Timestamp},
@@ -284,7 +284,9 @@ impl Kind {
 
     fn fits(&self, snapshot: &ExtenderSnapshot, number: usize) -> bool {
         let node = snapshot.view_at(number);
-        node.is_some_and(|node| node.is_gpu && node.room.fits(&self.ask.part))
+        // How many devices claims have taken is not known here.
+        let fits = |node: &NodeView| node.has_slices || node.room.fits(&self.ask.part);
+        node.is_some_and(|node| node.is_gpu && fits(node))
     }
 
     /// A node that has opened since this answer, long enough ago.

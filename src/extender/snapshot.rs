@@ -101,6 +101,9 @@ impl ExtenderSnapshot {
     fn supposed(&self, seen: &Seen<'_>) -> NodeView {
         let mut view = view(seen, &self.policy, |names| self.bits(names));
         if let Some((_, known)) = self.find(&view.name) {
+            // Slices are not sent.
+            view.is_gpu |= known.has_slices;
+            (view.has_slices, view.awaits_slices) = (known.has_slices, known.awaits_slices);
             view.room.clone_from(&known.room);
             view.losses.clone_from(&known.losses);
             view.gangs.clone_from(&known.gangs);

@@ -1,5 +1,9 @@
 //! Nodes and pods on which the rules are tried out.
 
+mod places;
+mod readiness_facts;
+mod rules;
+
 use super::*;
 use crate::{
     model::object::{

@@ -16,6 +16,7 @@ pub(super) struct Traits {
     /// Names of GPU resources, and whether any are allocatable.
     offers: Vec<(String, bool)>,
     lacks: Option<&'static str>,
+    has_slices: bool,
     awaits_slices: bool,
     models: Vec<String>,
     gpu_memory_mib: Option<u64>,
@@ -31,6 +32,7 @@ impl Traits {
             taints: node.taints.clone(),
             offers: offers.map(|one| (one.resource.clone(), one.allocatable > 0)).collect(),
             lacks: node.lacks,
+            has_slices: node.has_slices,
             awaits_slices: node.awaits_slices,
             models: node.models.clone(),
             gpu_memory_mib: node.gpu_memory_mib,

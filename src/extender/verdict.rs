@@ -39,9 +39,7 @@ pub(super) const CHECKS: [(&str, Check); 10] = [
     ("asks for a GPU", squatter),
     ("node", |_, node, _, _| node.lacks),
     ("time", |_, node, _, now| node.held.filter(|held| now < held.until).map(|held| held.reason)),
-    ("DRA devices", |ask, node, _, _| {
-        (ask.has_claims && node.awaits_slices).then_some(reason::DRA)
-    }),
+    ("DRA devices", devices),
     ("GPU resource", resource),
     ("GPU model", model),
     ("GPU memory", memory),
@@ -69,9 +67,22 @@ fn squatter(ask: &Ask, _: &NodeView, policy: &Policy, _: Timestamp) -> Option<&'
     (policy.refuses_squatters && !ask.needs_gpu_node).then_some(reason::SQUATTER)
 }
 
+/// Claims, and resources that no device plugin of the node offers, are given out of its slices.
+fn devices(ask: &Ask, node: &NodeView, _: &Policy, _: Timestamp) -> Option<&'static str> {
+    let uses_slices = ask.has_claims || ask.gpus.iter().any(|(name, _)| is_by_slices(node, name));
+    (uses_slices && node.awaits_slices).then_some(reason::DRA)
+}
+
+/// kube-scheduler turns the request for this resource into a claim on this node (KEP-5004: where no device plugin
+/// offers it).
+fn is_by_slices(node: &NodeView, resource: &str) -> bool {
+    node.has_slices && node.offers.iter().all(|offer| offer.resource != resource)
+}
+
 /// The resource must be allocatable at all. How much of it is free is kube-scheduler's to say.
 fn resource(ask: &Ask, node: &NodeView, _: &Policy, _: Timestamp) -> Option<&'static str> {
-    let is_lacking = |(name, _): &&(String, u64)| node.allocatable(name) == 0;
+    let is_lacking =
+        |(name, _): &&(String, u64)| node.allocatable(name) == 0 && !is_by_slices(node, name);
     let (name, _) = ask.gpus.iter().find(is_lacking)?;
     let is_coming = node.offers.iter().any(|offer| offer.resource == *name)
         || node.offers.iter().all(|offer| offer.allocatable == 0);

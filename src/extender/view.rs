@@ -10,7 +10,7 @@ use crate::{
         object::{GpuSlices, Node, Taint},
     },
     packing::{Mix, Room},
-    readiness::{self, Readiness, is_gpu_resource},
+    readiness::{self, Readiness, WAITS_FOR_SAFE_LOAD, is_gpu_resource, is_repartitioning},
     time::Timestamp,
 };
 use std::collections::BTreeMap;
@@ -100,7 +100,10 @@ pub struct NodeView {
     pub lacks: Option<&'static str>,
     /// Why not yet.
     pub held: Option<Held>,
-    /// A DRA driver has begun to publish its devices and has not finished.
+    /// A DRA driver publishes its devices: kube-scheduler gives them out for claims, and for GPU resources by name too
+    /// (`DRAExtendedResource`).
+    pub has_slices: bool,
+    /// The driver has begun to publish them and has not finished.
     pub awaits_slices: bool,
     /// Names of its GPU model.
     pub models: Vec<String>,
@@ -148,8 +151,7 @@ pub fn is_read(key: &str) -> bool {
     PRODUCT_LABELS.contains(&key)
         || GPU_LABELS.contains(&key)
         || UPGRADE_STATES.contains(&key)
-        || matches!(key, MIG_STATE | MEMORY | CLIQUE | RESERVED_FOR)
-        || key.starts_with(DEPLOY)
+        || matches!(key, MIG_STATE | MEMORY | CLIQUE | RESERVED_FOR | WAITS_FOR_SAFE_LOAD)
         || readiness::reads_label(key)
 }
 
@@ -157,7 +159,7 @@ pub fn is_read(key: &str) -> bool {
 /// are 25 MB. `keeps`: further labels that somebody needs.
 pub fn trim(node: &mut Node, policy: &Policy, keeps: impl Fn(&str) -> bool) {
     node.meta.labels.retain(|key, _| is_read(key) || keeps(key));
-    node.meta.annotations.retain(|key, _| key == RESERVED_FOR);
+    node.meta.annotations.retain(|key, _| key == RESERVED_FOR || key == WAITS_FOR_SAFE_LOAD);
     node.meta.owner = None;
     node.provider_id = String::new();
     node.conditions.retain(|one| {
@@ -192,6 +194,7 @@ pub fn view(seen: &Seen<'_>, policy: &Policy, model_bits: impl Fn(&[String]) -> 
         taints,
         lacks: lacks(seen, policy, label),
         held: held(seen, policy),
+        has_slices: seen.slices.is_some(),
         awaits_slices: seen.slices.is_some_and(|slices| !slices.is_complete),
         model_bits: if models.is_empty() { u64::MAX } else { model_bits(&models) },
         models,
@@ -228,16 +231,19 @@ fn lacks<'a>(
     let labels = &seen.node.meta.labels;
     let is_paused = |(key, value): (&String, &String)| key.starts_with(DEPLOY) && value == PAUSED;
     let is_usable = |state: &&str| matches!(*state, "" | "upgrade-done" | "upgrade-required");
+    let waits = seen.node.meta.annotations.get(WAITS_FOR_SAFE_LOAD);
+    let waits = waits.is_some_and(|value| !value.is_empty());
     if states.contains(&"upgrade-failed") {
         return Some(reason::UPGRADE_FAILED);
     }
-    if !states.iter().all(is_usable) || labels.iter().any(is_paused) {
+    if !states.iter().all(is_usable) || labels.iter().any(is_paused) || waits {
         return Some(reason::UPGRADE);
     }
     if label(MIG_STATE) == "failed" {
         return Some(reason::MIG_FAILED);
     }
-    if seen.readiness == Readiness::Repartitioning {
+    // `readiness` alone would not do: an upgrade that is required some day hides a partitioning there.
+    if seen.readiness == Readiness::Repartitioning || is_repartitioning(seen.node) {
         return Some(reason::MIG);
     }
     let is_bad = |kind: &String| seen.node.condition(kind).and_then(|one| one.status) == Some(true);

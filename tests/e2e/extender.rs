@@ -1,7 +1,7 @@
 //! The extender at work: a scheduler asks it as kube-scheduler does, a controller or a sidecar answers.
 
 use crate::stage::{Setup, Stage, Told, http_get, needs_embedded, stays, until};
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use prewarm::{
     extender::Policy,
     fleet::{
@@ -66,6 +66,17 @@ async fn is_bound(stage: &Stage, pod: &str) -> bool {
 async fn message(stage: &Stage, pod: &str) -> String {
     let found = stage.objects(&objects::pods()).get(pod).await.unwrap();
     found.data["status"]["conditions"][0]["message"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Whether there is an Event for this reason about the pod.
+async fn is_told(stage: &Stage, pod: &str, reason: &str) -> bool {
+    let kind = kube::core::GroupVersionKind::gvk("", "v1", "Event");
+    let events = kube::api::ApiResource::from_gvk_with_plural(&kind, "events");
+    let events = stage.objects(&events).list(&ListParams::default()).await.unwrap();
+    events.items.iter().any(|event| {
+        objects::text(event, "/reason") == reason
+            && objects::text(event, "/involvedObject/name") == pod
+    })
 }
 
 /// How long until the pod has a node, at most ten seconds.
@@ -157,6 +168,7 @@ async fn a_node_that_time_alone_opens_is_touched_in_active_only() {
             assert!(nudges().await.contains("done"), "{}", nudges().await);
             let touched = &stage.nodes().await[0];
             assert!(objects::annotation(touched, "prewarm.dev/nudged-at").is_some());
+            until("the pod is told", 5, || is_told(&stage, "train", "NodeOpenAgain")).await;
         } else {
             stays("the pod waits", 6, || async { !is_bound(&stage, "train").await }).await;
             assert!(nudges().await.contains("not_active"), "{}", nudges().await);

@@ -49,12 +49,21 @@ fn put_with(
         let key = "nvidia.com/gpu-driver-upgrade-state".to_owned();
         node.meta.labels.insert(key, "drain-required".into());
     }
+    tell(snapshot, &node, rebooted, slices.as_ref());
+}
+
+fn tell(
+    snapshot: &mut ExtenderSnapshot,
+    node: &Node,
+    rebooted: Option<i64>,
+    slices: Option<&GpuSlices>,
+) {
     snapshot.set_node(&Seen {
-        node: &node,
+        node,
         readiness: Readiness::Allocatable,
         ready_since: None,
         rebooted: rebooted.map(Timestamp),
-        slices: slices.as_ref(),
+        slices,
         pods: Vec::new(),
         is_to_go: false,
         price_milli: 1000,
@@ -167,6 +176,76 @@ fn a_namespace_that_is_allowed_again_opens_nodes() {
     bench.snapshot.generation += 1;
     assert_eq!(bench.look(20), None);
     assert_eq!(bench.look(20 + GRACE.0), Some("n".into()));
+}
+
+/// No device plugin counts its GPUs, kube-scheduler gives them out of the slices.
+#[test]
+fn a_node_whose_gpus_are_in_slices_alone_is_touched_as_well() {
+    let mut bench = Bench::new(Policy::default());
+    let publish = |bench: &mut Bench, is_complete| {
+        let driver = "gpu.nvidia.com".to_owned();
+        let node = Node { meta: Meta { name: "n".into(), ..Meta::default() }, ..Node::default() };
+        let slices = GpuSlices { driver, devices: 8, is_complete };
+        tell(&mut bench.snapshot, &node, None, Some(&slices));
+    };
+    publish(&mut bench, false);
+    bench.ask(0);
+    bench.look(10);
+    publish(&mut bench, true);
+    assert_eq!(bench.look(20), None);
+    assert_eq!(bench.look(20 + GRACE.0), Some("n".into()));
+}
+
+/// A second pod asks for something else, and its node opens 100 ms after the first one was touched: one Node now
+/// and then, however many pods wait.
+#[test]
+fn touches_keep_their_distance() {
+    let mut bench = Bench::new(Policy::default());
+    let large = Arc::new(Pod {
+        meta: Meta { uid: "v".into(), ..pod().meta.clone() },
+        requests: gpus(2),
+        ..Pod::default()
+    });
+    let asked = |bench: &mut Bench, pod: &Pod, node: &str, now| {
+        let (answered, _) = answer_about(pod, &bench.snapshot, &[node], now);
+        let answered = Answered { uid: pod.meta.uid.clone(), ..answered };
+        bench.nudger.answered(answered, &bench.snapshot);
+    };
+    let look = |bench: &mut Bench, now: i64| {
+        let snapshot = Arc::new(bench.snapshot.clone());
+        bench.nudger.look(Timestamp(now), &snapshot, [&pod(), &large].into_iter()).touch
+    };
+    put(&mut bench.snapshot, "n", false, None);
+    asked(&mut bench, &pod(), "n", 0);
+    assert_eq!(look(&mut bench, 10), None);
+    put(&mut bench.snapshot, "n", true, None);
+    assert_eq!(look(&mut bench, 20), None);
+    assert_eq!(look(&mut bench, 200), Some("n".into()));
+    // It is asked about, refused and open again.
+    put(&mut bench.snapshot, "n", false, None);
+    asked(&mut bench, &large, "n", 210);
+    look(&mut bench, 210);
+    put(&mut bench.snapshot, "n", true, None);
+    let touched: Vec<i64> =
+        (22..80).map(|at| at * 10).filter(|&at| look(&mut bench, at).is_some()).collect();
+    assert_eq!(touched, [200 + GAP.0]);
+    assert!(GAP >= Millis(200), "five a second at most");
+}
+
+/// A touch that never helps is tried more and more rarely, in the end as often as the scheduler asks of itself.
+#[test]
+fn touches_in_vain_become_rare_and_do_not_end() {
+    let mut bench = Bench::new(Policy::default());
+    put(&mut bench.snapshot, "n", false, None);
+    bench.ask(0);
+    bench.look(10);
+    put(&mut bench.snapshot, "n", true, None);
+    let touches: Vec<i64> =
+        (0..20_000).map(|at| at * 100).filter(|&at| bench.look(at).is_some()).collect();
+    let pauses: Vec<i64> = touches.windows(2).map(|two| two[1] - two[0]).collect();
+    let doubled = [1, 2, 4, 8, 16, 32, 64, 128, 256].map(|seconds| seconds * 1000);
+    assert_eq!(pauses[..9], doubled);
+    assert!(pauses[9..].len() >= 3 && pauses[9..].iter().all(|&pause| pause == 300_000));
 }
 
 fn told(message: &str) -> Arc<Pod> {

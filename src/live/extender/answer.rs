@@ -3,7 +3,7 @@
 use super::{
     facts::seen,
     wire::{
-        self, About, HasUid, PreemptionArgs, Request, Sent, Victims,
+        self, About, ByNode, HasUid, PreemptionArgs, Request, Sent, Victims,
         told::{self, Told},
     },
 };
@@ -14,7 +14,7 @@ use crate::{
 };
 use rayon::prelude::*;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Once};
 
 pub use super::wire::Unreadable;
 
@@ -33,6 +33,18 @@ fn suppose(snapshot: &ExtenderSnapshot, nodes: &[Sent<'_>]) -> ExtenderSnapshot 
 
 fn names<'a>(nodes: &'a [Sent<'_>]) -> impl Iterator<Item = &'a str> {
     nodes.iter().map(|sent| sent.node.meta.name.as_str())
+}
+
+/// Simulations send nodes that do not exist. Whoever sends those of the cluster is a scheduler that is told to, and
+/// takes every node for empty in its own scores (kubernetes #141781). Said once.
+fn warn_of_known(snapshot: &ExtenderSnapshot, nodes: &[Sent<'_>]) {
+    static SAID: Once = Once::new();
+    if !SAID.is_completed() && names(nodes).any(|name| snapshot.find(name).is_some()) {
+        SAID.call_once(|| {
+            let what = "a scheduler sends whole Nodes: its own scores are wrong and it is slow";
+            tracing::warn!("{what}; set nodeCacheCapable: true in its configuration");
+        });
+    }
 }
 
 /// Answers `filter` in the form the request has. `note` is told the uid of the pod, what it asks and the verdicts about nodes by
@@ -59,6 +71,7 @@ pub fn filter_told(
             told
         }
         About::Nodes(nodes) => {
+            warn_of_known(snapshot, nodes);
             let filtered = filter(&suppose(snapshot, nodes), &ask, names(nodes), now);
             told::filter_nodes(&filtered, body, nodes)
         }
@@ -121,21 +134,26 @@ pub fn preempt_body(
     })
 }
 
-fn kept<P: HasUid>(
+fn kept<'a, P: HasUid>(
     snapshot: &ExtenderSnapshot,
     ask: &Ask,
-    victims: &BTreeMap<String, Victims<P>>,
+    victims: &'a ByNode<P>,
     now: Timestamp,
 ) -> Vec<u8> {
+    let told = |(name, victims): (&'a String, &'a Option<Victims<P>>)| {
+        Some((name.as_str(), victims.as_ref()?))
+    };
+    let all: Vec<(&str, &Victims<P>)> = victims.iter().filter_map(told).collect();
     let count = |victims: &Victims<P>| victims.pods.as_ref().map_or(0, Vec::len);
-    let candidates = victims.iter().map(|(name, victims)| (name.as_str(), count(victims)));
+    let candidates = all.iter().map(|&(name, victims)| (name, count(victims)));
     let is_kept = preempt(snapshot, ask, candidates, now);
-    let all = victims.iter().map(|(name, victims)| (name.as_str(), victims)).zip(is_kept);
-    let kept: Vec<_> = all.filter(|(_, is_kept)| *is_kept).map(|(one, _)| one).collect();
+    let kept: Vec<_> =
+        all.into_iter().zip(is_kept).filter(|(_, is_kept)| *is_kept).map(|(one, _)| one).collect();
     told::preemption(&kept)
 }
 
-/// Every check of one pod on one node; `None` = no such node.
+/// Every check of one pod on one node, its score among all GPU nodes that would take the pod, and what that rests on;
+/// `None` = no such node.
 pub fn explain_node(
     pod: &Pod,
     node: &str,
@@ -147,11 +165,28 @@ pub fn explain_node(
     let told = explain(&ask, view, &snapshot.policy, snapshot.mix(), now);
     let checks =
         told.findings.iter().map(|one| json!({"check": one.check, "refusal": one.refusal}));
+    let all = snapshot.nodes().filter(|node| node.is_gpu).map(|node| node.name.as_str());
+    let passed = filter(snapshot, &ask, all, now).passed;
+    let scores = prioritize(snapshot, &ask, passed.iter().copied(), now);
+    let members = ask.gang.as_ref().and_then(|(gang, _)| view.gangs.get(gang)).copied();
     Some(json!({
         "pod": pod.meta.key(),
         "node": node,
         "verdict": format!("{:?}", told.verdict),
         "unchecked": told.unchecked,
+        "score": scores.iter().find(|(name, _)| *name == node).map(|(_, score)| score),
+        "scoredAmong": scores.len(),
+        // What the score rests on beside the loss, the weightiest first.
+        "standing": {
+            "clique": view.clique,
+            "membersOfItsGang": members.unwrap_or_default(),
+            "isToGo": view.is_to_go,
+            "priceMilli": view.price_milli,
+            "isIdle": view.is_idle,
+            // Of nodes that were ready before anybody looked nobody knows.
+            "readyForMs": view.ready_since.filter(|&at| at > Timestamp::ZERO).map(|at| (now - at).0),
+            "freeMilli": view.room.free_milli,
+        },
         "checks": checks.collect::<Vec<_>>(),
         "lossMicroGpus": told.loss,
     }))

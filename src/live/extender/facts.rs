@@ -38,11 +38,18 @@ impl Facts for Namespace {
 
     fn facts(object: Object<NotUsed, NotUsed>, _keys: &CapiKeys) -> Self {
         let metadata = object.metadata;
-        namespace(
+        let told = namespace(
             &metadata.name.unwrap_or_default(),
             &metadata.labels.unwrap_or_default(),
             &metadata.annotations.unwrap_or_default(),
-        )
+        );
+        for (annotation, listed) in [(DEFAULTS, &told.defaults), (WHITELIST, &told.whitelist)] {
+            if *listed == Listed::Malformed {
+                let why = "no list of tolerations: pods of this namespace are kept off GPU nodes";
+                tracing::warn!(namespace = told.name, annotation, "{why}");
+            }
+        }
+        told
     }
 }
 
@@ -82,6 +89,8 @@ fn toleration(raw: RawToleration) -> Option<Toleration> {
     let exists = match raw.operator.as_deref() {
         None | Some("" | "Equal") => false,
         Some("Exists") => true,
+        // Compares numbers (Kubernetes 1.35), which taints of GPU nodes are not: it covers none of them.
+        Some("Lt" | "Gt") => return Some(Toleration::default()),
         Some(_) => return None,
     };
     let text = Option::unwrap_or_default;
@@ -125,6 +134,9 @@ mod tests {
         assert_eq!(of("{"), Listed::Malformed);
         assert_eq!(of("{}"), Listed::Malformed);
         assert_eq!(of(r#"[{"key":"a","effect":"Never"}]"#), Listed::Malformed);
+        assert_eq!(of(r#"[{"key":"a","operator":"Like"}]"#), Listed::Malformed);
+        let number = of(r#"[{"key":"nvidia.com/gpu","operator":"Lt","value":"5"}]"#);
+        assert_eq!(number, Listed::These(vec![Toleration::default()]), "it covers nothing");
         let one = of(r#"[{"key":"nvidia.com/gpu","operator":"Exists","effect":"NoSchedule"}]"#);
         let expected = Toleration {
             key: "nvidia.com/gpu".into(),

@@ -224,3 +224,6 @@ where
         tracing::debug!(%why, "a connection ended");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,9 @@
 
 mod certificates;
 mod connections;
+mod explained;
+mod goldens;
+mod quiet;
 
 use super::{
     answer::{Unreadable, filter_body, preempt_body, prioritize_body},
@@ -169,6 +172,7 @@ fn victims_on_nodes_that_refuse_anyway_are_spared() {
         "gpu-1": {"Pods": [], "NumPDBViolations": 0},
         "gpu-2": {"Pods": [{"UID": "b"}, {"UID": "c"}], "NumPDBViolations": 1},
         "ghost": {"Pods": null},
+        "other": null,
     }});
     let answer = preempt_body(&serde_json::to_vec(&body).unwrap(), &three(), NOW).unwrap();
     let expected = r#"{"NodeNameToMetaVictims":{"gpu-2":{"Pods":[{"UID":"b"},{"UID":"c"}],"NumPDBViolations":1}}}"#;

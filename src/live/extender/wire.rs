@@ -192,7 +192,7 @@ pub struct PreemptionArgs<'a> {
         alias = "nodenametovictims",
         default
     )]
-    pub victims: Option<BTreeMap<String, Victims<FullPod>>>,
+    pub victims: Option<ByNode<FullPod>>,
     /// Victims by uid.
     #[serde(
         rename = "NodeNameToMetaVictims",
@@ -200,8 +200,11 @@ pub struct PreemptionArgs<'a> {
         alias = "nodenametometavictims",
         default
     )]
-    pub meta_victims: Option<BTreeMap<String, Victims<MetaPod>>>,
+    pub meta_victims: Option<ByNode<MetaPod>>,
 }
+
+/// Victims by node; `None` = `null`, which Go writes for none.
+pub type ByNode<P> = BTreeMap<String, Option<Victims<P>>>;
 
 /// `Victims`, `MetaVictims`.
 #[derive(Debug, Deserialize)]

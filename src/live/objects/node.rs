@@ -4,7 +4,10 @@ use super::{
     CapiKeys, Facts, RawCondition, meta, or_default,
     resources::{Amounts, resources},
 };
-use crate::model::object::{Effect, Node, Taint};
+use crate::{
+    model::object::{Effect, Node, Taint},
+    readiness::WAITS_FOR_SAFE_LOAD,
+};
 use kube::core::Object;
 use serde::Deserialize;
 
@@ -58,7 +61,7 @@ impl Facts for Node {
         let Object { metadata, spec, status, .. } = object;
         let status = status.unwrap_or_default();
         Self {
-            meta: meta::meta(metadata, |key| keys.is_kept(key)),
+            meta: meta::meta(metadata, |key| keys.is_kept(key) || key == WAITS_FOR_SAFE_LOAD),
             provider_id: spec.provider_id.unwrap_or_default(),
             is_unschedulable: spec.unschedulable.unwrap_or_default(),
             taints: spec.taints.into_iter().filter_map(taint).collect(),

@@ -316,8 +316,8 @@ fn claim(claim: &Claim) -> String {
     named.unwrap_or(&claim.name).clone()
 }
 
-/// The group a pod starts with, by what gang schedulers and queues write on it: the co-scheduling plugin,
-/// Kueue, Volcano.
+/// The group a pod starts with, by what gang schedulers and queues write on it: the co-scheduling plugin (its old
+/// key too), Kueue, Volcano.
 fn gang(meta: &kube::core::ObjectMeta) -> Option<Gang> {
     let value = |map: &Option<Strings>, key: &str| {
         map.as_ref().and_then(|map| map.get(key)).filter(|value| !value.is_empty()).cloned()
@@ -325,6 +325,7 @@ fn gang(meta: &kube::core::ObjectMeta) -> Option<Gang> {
     let (labels, annotations) = (&meta.labels, &meta.annotations);
     let name = value(labels, "scheduling.x-k8s.io/pod-group")
         .or_else(|| value(labels, "kueue.x-k8s.io/pod-group-name"))
+        .or_else(|| value(labels, "pod-group.scheduling.sigs.k8s.io"))
         .or_else(|| value(annotations, "scheduling.k8s.io/group-name"))
         .or_else(|| value(annotations, "scheduling.volcano.sh/group-name"))?;
     let members = value(annotations, "kueue.x-k8s.io/pod-group-total-count")

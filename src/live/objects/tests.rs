@@ -185,6 +185,8 @@ fn gangs_are_known_by_what_three_schedulers_write() {
     };
     let gang = |name: &str, min_members| Some(Gang { name: name.to_owned(), min_members });
     assert_eq!(of(json!({"labels": {"scheduling.x-k8s.io/pod-group": "g"}})), gang("g", None));
+    let old = json!({"labels": {"pod-group.scheduling.sigs.k8s.io": "g"}});
+    assert_eq!(of(old), gang("g", None));
     let kueue = json!({
         "labels": {"kueue.x-k8s.io/pod-group-name": "k"},
         "annotations": {"kueue.x-k8s.io/pod-group-total-count": "4"},

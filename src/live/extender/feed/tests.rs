@@ -1,5 +1,7 @@
 //! News in, snapshots out.
 
+mod lists;
+
 use super::*;
 use crate::{
     extender::{Verdict, verdict},

@@ -73,8 +73,8 @@ async fn is_answered(socket: &mut TlsStream<TcpStream>) -> bool {
     }
     let (mut read, mut buffer) = (Vec::new(), [0; 1024]);
     while !read.ends_with(b"\"Error\":\"\"}") {
-        match socket.read(&mut buffer).await {
-            Ok(count @ 1..) => read.extend_from_slice(&buffer[..count]),
+        match tokio::time::timeout(Duration::from_secs(5), socket.read(&mut buffer)).await {
+            Ok(Ok(count @ 1..)) => read.extend_from_slice(&buffer[..count]),
             _ => return false,
         }
     }
@@ -106,6 +106,72 @@ async fn only_clients_with_a_certificate_are_answered_where_that_is_asked() {
     let mut answer = Vec::new();
     plain.read_to_end(&mut answer).await.ok();
     assert!(!answer.starts_with(b"HTTP"));
+}
+
+/// Go's client would be content with less.
+#[tokio::test]
+async fn nothing_older_than_tls_1_3_is_spoken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, files) = (made(), files(folder.path()));
+    write(&files, &server);
+    let tls = Arc::new(Tls::load(files).unwrap());
+    let (address, _stop, _task) = start_with(three(), Settings::default(), Some(tls)).await;
+    for (version, expected) in [(&rustls::version::TLS13, true), (&rustls::version::TLS12, false)] {
+        let mut roots = RootCertStore::empty();
+        roots.add(server.cert.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = TlsConnector::from(Arc::new(config));
+        let is_answered = match connect(&connector, address).await {
+            Ok(mut socket) => is_answered(&mut socket).await,
+            Err(_) => false,
+        };
+        assert_eq!(is_answered, expected, "{version:?}");
+    }
+}
+
+/// Who is trusted can change too: the next connection is judged by what is in the file then.
+#[tokio::test]
+async fn clients_are_judged_by_the_newest_authorities() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, first, second) = (made(), made(), made());
+    let mut files = files(folder.path());
+    write(&files, &server);
+    let authority = folder.path().join("ca.crt");
+    fs::write(&authority, first.cert.pem()).unwrap();
+    files.client_ca = Some(authority.clone());
+    let tls = Arc::new(Tls::load(files).unwrap());
+    let (address, _stop, _task) =
+        start_with(three(), Settings::default(), Some(Arc::clone(&tls))).await;
+    for trusted in [&first, &second] {
+        fs::write(&authority, trusted.cert.pem()).unwrap();
+        tls.reload().unwrap();
+        for own in [&first, &second] {
+            let is_answered = match connect(&connector(&[&server], Some(own)), address).await {
+                Ok(mut socket) => is_answered(&mut socket).await,
+                Err(_) => false,
+            };
+            assert_eq!(is_answered, std::ptr::eq(own, trusted));
+        }
+    }
+}
+
+/// It takes a place and says nothing.
+#[tokio::test]
+async fn a_handshake_that_does_not_begin_closes_the_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, files) = (made(), files(folder.path()));
+    write(&files, &server);
+    let tls = Arc::new(Tls::load(files).unwrap());
+    let settings = Settings { head_within: Duration::from_millis(50), ..Settings::default() };
+    let (address, _stop, _task) = start_with(three(), settings, Some(tls)).await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut read = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(2), silent.read_to_end(&mut read)).await;
+    assert!(closed.is_ok(), "it is still open");
 }
 
 #[test]

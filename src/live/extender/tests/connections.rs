@@ -144,3 +144,26 @@ async fn other_paths_and_methods_are_told_what_there_is() {
         assert!(head.starts_with(&format!("HTTP/1.1 {code}")), "{line}: {head}");
     }
 }
+
+/// Whoever comes when all places are taken waits for one, and is answered then.
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_a_place() {
+    let settings = Settings { connections: 2, ..Settings::default() };
+    let (address, _stop, _task) = start(three(), settings).await;
+    let mut places = Vec::new();
+    for _ in 0..2 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        request(&mut socket, "POST /v1/filter", &ask()).await;
+        places.push(socket);
+    }
+    let mut third = TcpStream::connect(address).await.unwrap();
+    let body = ask();
+    let head =
+        format!("POST /v1/filter HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+    third.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let waits = tokio::time::timeout(Duration::from_millis(200), status(&mut third)).await;
+    assert!(waits.is_err(), "it was let in: {waits:?}");
+    places.pop();
+    let told = tokio::time::timeout(Duration::from_secs(2), status(&mut third)).await;
+    assert_eq!(told.unwrap(), "200");
+}
