@@ -4,10 +4,13 @@ use crate::{
     config::parse_duration, extender::Policy, live::extender::tls::TlsFiles, time::Millis,
 };
 use anyhow::{Context, bail};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Unexpected, Visitor},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -22,9 +25,36 @@ struct PolicyFile {
     reboot_doubt: Option<String>,
     settle: Option<String>,
     fresh: Option<String>,
+    #[serde(deserialize_with = "elastic")]
     elastic: Option<bool>,
     prices: Option<BTreeMap<String, f64>>,
     unhealthy_conditions: Option<BTreeSet<String>>,
+}
+
+/// `auto`, `true` or `false`; `None` = node by node.
+fn elastic<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    struct Word;
+    impl Visitor<'_> for Word {
+        type Value = Option<bool>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("auto, true or false")
+        }
+
+        fn visit_bool<E>(self, told: bool) -> Result<Option<bool>, E> {
+            Ok(Some(told))
+        }
+
+        fn visit_str<E: de::Error>(self, told: &str) -> Result<Option<bool>, E> {
+            match told {
+                "auto" => Ok(None),
+                "true" => Ok(Some(true)),
+                "false" => Ok(Some(false)),
+                _ => Err(E::invalid_value(Unexpected::Str(told), &self)),
+            }
+        }
+    }
+    from.deserialize_any(Word)
 }
 
 /// Reads the file; without one everything is as by default.
@@ -51,7 +81,7 @@ fn parse(text: &str) -> anyhow::Result<Policy> {
         reboot_doubt: span("rebootDoubt", file.reboot_doubt, usual.reboot_doubt)?,
         settle: span("settle", file.settle, usual.settle)?,
         fresh: span("fresh", file.fresh, usual.fresh)?,
-        is_elastic: file.elastic.unwrap_or(usual.is_elastic),
+        elastic: file.elastic,
         prices_milli: prices_milli(file.prices.unwrap_or_default())?,
         unhealthy_conditions: file.unhealthy_conditions.unwrap_or(usual.unhealthy_conditions),
     })
@@ -108,6 +138,11 @@ mod tests {
             ..Policy::default()
         };
         assert_eq!(told, expected);
+        let elastic = |text: &str| parse(text).unwrap().elastic;
+        assert_eq!(
+            ["auto", "true", "false"].map(|word| elastic(&format!("elastic: {word}"))),
+            [None, Some(true), Some(false)]
+        );
     }
 
     #[test]
@@ -115,6 +150,10 @@ mod tests {
         let fault = |text: &str| format!("{:#}", parse(text).unwrap_err());
         assert!(fault("strikt: true").contains("strikt"), "{}", fault("strikt: true"));
         assert!(fault("settle: soon").contains("settle: `soon`"), "{}", fault("settle: soon"));
+        for word in ["maybe", "1", "[]"] {
+            let told = fault(&format!("strict: true\nelastic: {word}"));
+            assert!(told.contains("auto, true or false") && told.contains("line 2"), "{told}");
+        }
         let free = "prices: {T4: 0}";
         assert!(fault(free).contains("prices: T4: 0 is not from"), "{}", fault(free));
         assert!(fault("strict: true\nfresh: [").contains("line"), "{}", fault("fresh: ["));

@@ -3,7 +3,11 @@
 //! Everything that leads to a refusal stands on the Node object (or on what passes with time), so that whatever
 //! lifts it is a Node event and wakes the pods that wait for it.
 
-use super::{Policy, Taken, reason};
+use super::{
+    ElasticBy, Policy, Taken,
+    elastic::{ELASTIC, elasticity},
+    reason,
+};
 use crate::{
     model::{
         NVIDIA_GPU, Pool,
@@ -60,6 +64,8 @@ pub struct Seen<'a> {
     pub pods: Vec<&'a Taken>,
     /// It is chosen to go.
     pub is_to_go: bool,
+    /// Somebody scales its pool: it comes and goes with demand, unless policy or node say otherwise.
+    pub is_scaled: bool,
     /// Price of a GPU-hour relative to others, in thousandths; 1000 where prices are unknown.
     pub price_milli: u32,
 }
@@ -120,6 +126,10 @@ pub struct NodeView {
     pub is_idle: bool,
     /// It is chosen to go, or a candidate of cluster-autoscaler.
     pub is_to_go: bool,
+    /// It comes and goes with demand.
+    pub is_elastic: bool,
+    /// Who says so, or that it does not.
+    pub elastic_by: ElasticBy,
     /// See [`Seen::price_milli`].
     pub price_milli: u32,
     /// See [`Seen::ready_since`].
@@ -148,7 +158,7 @@ pub fn is_read(key: &str) -> bool {
     PRODUCT_LABELS.contains(&key)
         || GPU_LABELS.contains(&key)
         || UPGRADE_STATES.contains(&key)
-        || matches!(key, MIG_STATE | MEMORY | CLIQUE | RESERVED_FOR)
+        || matches!(key, MIG_STATE | MEMORY | CLIQUE | RESERVED_FOR | ELASTIC)
         || key.starts_with(DEPLOY)
         || readiness::reads_label(key)
 }
@@ -181,6 +191,7 @@ pub fn view(seen: &Seen<'_>, policy: &Policy, model_bits: impl Fn(&[String]) -> 
     let offers = offers(seen);
     let models = models(node);
     let price = models.iter().find_map(|model| policy.prices_milli.get(model));
+    let (is_elastic, elastic_by) = elasticity(policy.elastic, node, seen.is_scaled);
     let has_label = GPU_LABELS.iter().any(|key| !matches!(label(key), "" | "false"));
     let mut gangs = BTreeMap::new();
     for gang in seen.pods.iter().filter_map(|pod| pod.gang.clone()) {
@@ -202,6 +213,8 @@ pub fn view(seen: &Seen<'_>, policy: &Policy, model_bits: impl Fn(&[String]) -> 
         losses: Vec::new(),
         is_idle: offers.iter().all(|offer| offer.free >= offer.allocatable),
         is_to_go: seen.is_to_go || node.taints.iter().any(|taint| taint.key == CANDIDATE),
+        is_elastic,
+        elastic_by,
         price_milli: price.copied().unwrap_or(seen.price_milli),
         ready_since: seen.ready_since,
         gangs,

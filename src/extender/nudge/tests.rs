@@ -57,6 +57,7 @@ fn put_with(
         slices: slices.as_ref(),
         pods: Vec::new(),
         is_to_go: false,
+        is_scaled: false,
         price_milli: 1000,
     });
     snapshot.generation += 1;

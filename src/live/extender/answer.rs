@@ -154,6 +154,7 @@ pub fn explain_node(
         "unchecked": told.unchecked,
         "checks": checks.collect::<Vec<_>>(),
         "lossMicroGpus": told.loss,
+        "elastic": {"is": told.is_elastic, "by": told.elastic_by.word()},
     }))
 }
 

@@ -1,7 +1,7 @@
 //! The extender at work: watches' news into the feed, its snapshots to the server.
 
 use super::{
-    feed::{Feed, KINDS},
+    feed::{Feed, KINDS, Prospects},
     meters::Meters,
     server::{FindPod, Service, Settings, serve},
     tls::{Tls, TlsError, TlsFiles},
@@ -13,7 +13,6 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use std::{
-    collections::BTreeSet,
     io,
     sync::{Arc, Mutex},
     time::Duration,
@@ -85,8 +84,8 @@ pub struct Footing {
 pub struct Extender {
     /// They end after the `stop` that was given.
     pub tasks: Vec<JoinHandle<()>>,
-    /// Names of nodes that are chosen to go.
-    pub to_go: watch::Sender<BTreeSet<String>>,
+    /// A controller says here what becomes of nodes.
+    pub prospects: watch::Sender<Prospects>,
 }
 
 /// Pods that wait although nodes would take them.
@@ -120,7 +119,7 @@ pub async fn start(
     let known = Arc::clone(&feed);
     let pods: FindPod = Arc::new(move |key| find(&known, key));
     let service = Service::new(Arc::clone(&shared), clock, meters.clone(), pods, settings.limits);
-    let (to_go, going) = watch::channel(BTreeSet::new());
+    let (prospects, told) = watch::channel(Prospects::default());
     let service = Arc::new(service);
     let served = serve(listener, Arc::clone(&service), tls.clone(), stop.clone());
     let mut tasks = vec![tokio::spawn(served)];
@@ -131,10 +130,10 @@ pub async fn start(
         }));
     }
     let nudger = Nudger::default();
-    let keeper = Keeper { feed, shared, service, nudger, going, footing, had_stranded: false };
+    let keeper = Keeper { feed, shared, service, nudger, told, footing, had_stranded: false };
     // A thread of its own: scoring thousands of nodes anew must not hold up requests.
     tasks.push(tokio::task::spawn_blocking(move || Handle::current().block_on(keeper.keep(stop))));
-    Ok(Extender { tasks, to_go })
+    Ok(Extender { tasks, prospects })
 }
 
 fn find(feed: &Mutex<Feed>, key: &str) -> Option<Arc<Pod>> {
@@ -147,7 +146,7 @@ struct Keeper {
     service: Arc<Service>,
     nudger: Nudger,
     had_stranded: bool,
-    going: watch::Receiver<BTreeSet<String>>,
+    told: watch::Receiver<Prospects>,
     footing: Footing,
 }
 
@@ -183,8 +182,8 @@ impl Keeper {
         for event in first.into_iter().chain(std::iter::from_fn(|| events.try_recv().ok())) {
             feed.apply(event, now);
         }
-        if self.going.has_changed().unwrap_or_default() {
-            feed.set_to_go(self.going.borrow_and_update().clone());
+        if self.told.has_changed().unwrap_or_default() {
+            feed.set_prospects(self.told.borrow_and_update().clone());
         }
         if let Some(snapshot) = feed.publish(now) {
             self.shared.store(Arc::new(snapshot));
