@@ -264,6 +264,7 @@ fn a_trimmed_node_looks_the_same() {
         ("nvidia.com/gpu.count", "8"),
         ("feature.node.kubernetes.io/pci-10de.present", "true"),
         ("nvidia.com/cuda.driver-version.full", "580.1"),
+        ("prewarm.dev/elastic", "true"),
         ("kubernetes.io/hostname", "n"),
     ];
     for skipped in 0..=told.len() {
@@ -273,13 +274,15 @@ fn a_trimmed_node_looks_the_same() {
         }
         whole.meta.annotations.insert("prewarm.dev/reserved-for".into(), "ml/train".into());
         whole.meta.annotations.insert("other".into(), "x".into());
-        for kind in ["Ready", "GPUUnhealthy", "DiskPressure"] {
-            let kind = kind.into();
-            whole.conditions.push(Condition { kind, status: Some(true), ..Condition::default() });
+        // What is not true now cannot refuse anybody, whatever policy comes.
+        for (kind, is_true) in [("Ready", false), ("XidStorm", true), ("DiskPressure", false)] {
+            let (kind, status) = (kind.into(), Some(is_true));
+            whole.conditions.push(Condition { kind, status, ..Condition::default() });
         }
-        let policy = Policy::default();
+        let unhealthy_conditions = ["XidStorm".to_owned()].into();
+        let policy = Policy { unhealthy_conditions, ..Policy::default() };
         let mut trimmed = whole.clone();
-        trim(&mut trimmed, &policy, |_| false);
+        trim(&mut trimmed, |_| false);
         assert!(trimmed.meta.annotations.len() == 1 && trimmed.conditions.len() == 2);
         assert!(!trimmed.meta.labels.contains_key("kubernetes.io/hostname"));
         let look = |node: &Node| {

@@ -165,15 +165,16 @@ pub fn is_read(key: &str) -> bool {
 
 /// Drops what neither [`view`] nor [`readiness`](mod@readiness) looks at: 5,000 nodes with all labels of feature discovery
 /// are 25 MB. `keeps`: further labels that somebody needs.
-pub fn trim(node: &mut Node, policy: &Policy, keeps: impl Fn(&str) -> bool) {
+///
+/// No policy says what is dropped, for another one may come. Of conditions those stay that are true: any of them
+/// may say that a GPU is broken, and few are true of a node that is well.
+pub fn trim(node: &mut Node, keeps: impl Fn(&str) -> bool) {
     node.meta.labels.retain(|key, _| is_read(key) || keeps(key));
     node.meta.annotations.retain(|key, _| key == RESERVED_FOR);
     node.meta.owner = None;
     node.provider_id = String::new();
-    node.conditions.retain(|one| {
-        matches!(one.kind.as_str(), "Ready" | GPU_READY)
-            || policy.unhealthy_conditions.contains(&one.kind)
-    });
+    node.conditions
+        .retain(|one| matches!(one.kind.as_str(), "Ready" | GPU_READY) || one.status == Some(true));
     for condition in &mut node.conditions {
         (condition.reason, condition.message) = (String::new(), String::new());
     }

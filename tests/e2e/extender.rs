@@ -10,7 +10,7 @@ use prewarm::{
     },
     live::{
         clock::Clock,
-        extender::{ExtenderSettings, Settings, sidecar},
+        extender::{EVERY, ExtenderSettings, Settings, sidecar},
         gpu_pool::Mode,
     },
     time::Millis,
@@ -25,8 +25,8 @@ fn free_address() -> String {
 }
 
 fn settings(listen: &str, policy: Policy) -> ExtenderSettings {
-    let limits = Settings::default();
-    ExtenderSettings { listen: listen.to_owned(), policy, tls: None, limits }
+    let (policy, limits) = (policy.into(), Settings::default());
+    ExtenderSettings { listen: listen.to_owned(), policy, tls: None, look_every: EVERY, limits }
 }
 
 /// A stage whose scheduler asks `address` and waits for its answers.

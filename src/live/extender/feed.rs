@@ -117,6 +117,14 @@ impl Feed {
         self.marked.extend(new.elastic.symmetric_difference(&known.elastic).cloned());
     }
 
+    /// Another policy: all nodes are digested anew. What jobs have come so far was counted by the old one; it
+    /// fades.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.snapshot.policy = Arc::new(policy);
+        self.marked.extend(self.nodes.iter().map(|(name, _)| name.clone()));
+        self.has_news = true;
+    }
+
     /// Takes news that were heard at `now`.
     pub fn apply(&mut self, event: Event, now: Timestamp) {
         self.has_news = true;
@@ -243,7 +251,7 @@ impl Feed {
     }
 
     fn put_node(&mut self, mut node: Node, now: Timestamp) {
-        trim(&mut node, &self.snapshot.policy, |key| key == DISCOVERED);
+        trim(&mut node, |key| key == DISCOVERED);
         let name = node.meta.name.clone();
         let stamp = node.meta.labels.get(DISCOVERED).map_or("", String::as_str);
         let gpus = node.allocatable.extended.values().copied().fold(0, u64::saturating_add);

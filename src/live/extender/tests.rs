@@ -2,6 +2,7 @@
 
 mod certificates;
 mod connections;
+mod policies;
 
 use super::{
     answer::{Unreadable, filter_body, preempt_body, prioritize_body},

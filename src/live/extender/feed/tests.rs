@@ -207,3 +207,44 @@ fn a_node_says_itself_whether_it_comes_and_goes() {
     feed.set_prospects(Prospects { elastic, ..Prospects::default() });
     assert!(!told(&mut feed, "false") && told(&mut feed, "whatever"));
 }
+
+/// What was dropped and what was noticed before a policy came is there for it: conditions, models, times.
+#[test]
+fn another_policy_holds_for_nodes_that_do_not_change() {
+    let mut feed = synced();
+    let mut odd = node("n", 8);
+    odd.meta.labels.insert("nvidia.com/gpu.product".into(), "T4".into());
+    for (kind, is_true) in [("XidStorm", true), ("FanStopped", false)] {
+        let (kind, status) = (kind.to_owned(), Some(is_true));
+        let condition = crate::model::object::Condition { kind, status, ..Default::default() };
+        odd.conditions.push(condition);
+    }
+    tell(&mut feed, [Event::Node(Box::new(odd))], 1_000);
+    let before = feed.publish(Timestamp(1_000)).unwrap();
+    let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let with = |policy: Policy| {
+        feed.set_policy(policy);
+        let snapshot = feed.publish(Timestamp(2_000)).unwrap();
+        let view = snapshot.find("n").unwrap().1.clone();
+        (snapshot.generation, view)
+    };
+    let mut with = with;
+    let usual = before.find("n").unwrap().1.clone();
+    assert_eq!((usual.lacks, usual.price_milli, usual.taints.len()), (None, 1000, 1));
+    let policy = Policy {
+        unhealthy_conditions: set(&["XidStorm"]),
+        prices_milli: [("T4".to_owned(), 350)].into(),
+        gpu_taints: set(&["other"]),
+        settle: Millis::from_secs(60),
+        elastic: Some(true),
+        ..Policy::default()
+    };
+    let (generation, view) = with(policy);
+    assert!(generation > before.generation);
+    assert_eq!(view.lacks, Some(crate::extender::reason::HEALTH));
+    assert_eq!((view.price_milli, view.taints.len(), view.is_elastic), (350, 0, true));
+    assert_eq!(view.held.unwrap().until, Timestamp(61_000), "ready since it was first seen");
+    let fans = Policy { unhealthy_conditions: set(&["FanStopped"]), ..Policy::default() };
+    assert_eq!(with(fans).1.lacks, None);
+    assert_eq!(with(Policy::default()).1, usual);
+}
