@@ -1,12 +1,19 @@
 //! The files that flags of the extender name: policy and certificates.
 
-use crate::live::extender::{PolicySource, tls::TlsFiles};
+use crate::live::extender::{PolicySource, policy_file::PolicyError, tls::TlsFiles};
 use anyhow::bail;
 use std::path::PathBuf;
 
 /// The policy that a flag names; without one everything is as by default.
 pub(super) fn policy(path: Option<&PathBuf>) -> anyhow::Result<PolicySource> {
-    Ok(path.map(|path| PolicySource::read(path)).transpose()?.unwrap_or_default())
+    let Some(path) = path else { return Ok(PolicySource::default()) };
+    PolicySource::read(path).map_err(|error| match error {
+        // The cause is told once, and known as one: where the file is not there, a hint follows.
+        PolicyError::File { path, source } => {
+            anyhow::Error::new(source).context(path.display().to_string())
+        }
+        other @ PolicyError::Content { .. } => other.into(),
+    })
 }
 
 /// The certificates that three flags name; `prefix` is what the flags begin with.
@@ -32,6 +39,15 @@ pub(super) fn tls_files(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extender::Policy;
+
+    #[test]
+    fn a_missing_policy_is_told_once() {
+        let fault = format!("{:#}", policy(Some(&PathBuf::from("nowhere.yaml"))).unwrap_err());
+        assert!(fault.starts_with("nowhere.yaml: "), "{fault}");
+        assert_eq!(fault.matches("os error").count(), 1, "{fault}");
+        assert_eq!(policy(None).unwrap().policy(), &Policy::default());
+    }
 
     #[test]
     fn certificates_come_whole_or_not_at_all() {

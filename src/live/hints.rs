@@ -97,7 +97,7 @@ mod tests {
     }
 
     /// The node `n` of a pool with these settings. `group`: limits by cluster-autoscaler's annotations.
-    fn look(group: Option<(&str, &str)>, spec: Value) -> Look {
+    fn look(group: Option<(&str, &str)>, spec: &Value) -> Look {
         let mut deployment =
             MachineDeployment { meta: meta("demo", "a"), replicas: Some(1), ..Default::default() };
         let key = |end| format!("cluster.x-k8s.io/cluster-api-autoscaler-node-group-{end}-size");
@@ -140,7 +140,7 @@ mod tests {
         let none = || json!({});
         let both = [Mode::Shadow, Mode::Active];
         let told = |group, spec: Value| {
-            let look = look(group, spec);
+            let look = look(group, &spec);
             both.map(|mode| is_elastic(&look, mode))
         };
         // cluster-autoscaler's annotations.

@@ -78,6 +78,11 @@ impl PolicySource {
         if text == *known {
             return Ok(false);
         }
+        if text.trim().is_empty() {
+            // Somebody is about to write it: for a moment nobody would be refused who should be.
+            let what = "it is empty; with {} in it everything is as by default".to_owned();
+            return Err(PolicyError::Content { path: path.clone(), what });
+        }
         self.policy = parse(&text, path)?;
         *known = text;
         Ok(true)
@@ -223,7 +228,7 @@ mod tests {
         fs::write(&path, "strict: true").unwrap();
         let mut source = PolicySource::read(&path).unwrap();
         assert!(!source.reload().unwrap());
-        for bad in ["strict: perhaps", "strict: [", "settle: soon"] {
+        for bad in ["strict: perhaps", "strict: [", "settle: soon", "\n"] {
             fs::write(&path, bad).unwrap();
             assert!(source.reload().is_err() && source.policy().is_strict, "{bad}");
         }
