@@ -15,6 +15,7 @@ mod explain;
 mod filter;
 mod names;
 mod nudge;
+mod pages;
 mod policy;
 mod preempt;
 mod prioritize;

@@ -194,6 +194,13 @@ impl Nudger {
     fn follow(&mut self, now: Timestamp, snapshot: &Arc<ExtenderSnapshot>) {
         let before = self.last.replace(Arc::clone(snapshot));
         let (before, after) = (before.as_ref().unwrap_or(snapshot), snapshot);
+        if self.kinds.is_empty() {
+            return;
+        }
+        let changed = after.changed_since(before);
+        let held = after.held().difference(&changed).map(|&number| (number, false));
+        let news: Vec<(usize, bool)> =
+            changed.iter().map(|&number| (number, true)).chain(held).collect();
         for kind in &mut self.kinds {
             let namespace = after.namespace(&kind.ask.namespace.name);
             let is_new = namespace.is_some_and(|namespace| *namespace != kind.ask.namespace);
@@ -204,7 +211,12 @@ impl Nudger {
             let is_exempt = after.policy.exempt_namespaces.contains(&kind.ask.namespace.name);
             let is_new = is_new || (is_exempt && !kind.ask.is_exempt);
             kind.ask.is_exempt |= is_exempt;
-            kind.follow(now, before, after, is_new);
+            if is_new {
+                let all: Vec<_> = (0..after.node_numbers()).map(|number| (number, true)).collect();
+                kind.follow(now, after, &all);
+            } else {
+                kind.follow(now, after, &news);
+            }
         }
     }
 
@@ -284,21 +296,12 @@ impl Kind {
         }
     }
 
-    fn follow(
-        &mut self,
-        now: Timestamp,
-        before: &ExtenderSnapshot,
-        after: &ExtenderSnapshot,
-        is_all_new: bool,
-    ) {
+    /// `news`: numbers of nodes that may have opened or closed, and whether that is because they are not as they were.
+    fn follow(&mut self, now: Timestamp, after: &ExtenderSnapshot, news: &[(usize, bool)]) {
         let absent = after.policy.is_strict && !self.ask.is_exempt;
         self.refused.resize(after.node_numbers(), absent);
-        for number in 0..after.node_numbers() {
-            let is_new = is_all_new || !before.has_same_view(after, number);
+        for &(number, is_new) in news {
             let held = after.view_at(number).and_then(|node| node.held);
-            if !is_new && held.is_none() {
-                continue;
-            }
             let refuses = self.refuses(after, number, now);
             let was_refused = std::mem::replace(&mut self.refused[number], refuses);
             if refuses {

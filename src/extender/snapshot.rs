@@ -1,9 +1,10 @@
 //! Everything the extender knows at one instant. One writer changes it and publishes copies; a copy shares all
-//! nodes with the one before, so that publishing after a change of one pod costs a pointer a node.
+//! nodes with the one before, so that publishing after a change of one pod costs a few numbers a node.
 
 use super::{
     Asked, ElasticBy, Namespace, NodeView, Policy, Seen,
     names::Names,
+    pages::Pages,
     traits::{Kinds, Standing, Traits},
     view,
 };
@@ -12,7 +13,10 @@ use crate::{
     time::Timestamp,
 };
 use rayon::prelude::*;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Everything the extender knows at one instant.
 #[derive(Clone, Debug)]
@@ -26,7 +30,9 @@ pub struct ExtenderSnapshot {
     /// Rises with every snapshot that is published.
     pub generation: u64,
     names: Arc<Names>,
-    nodes: Vec<Option<Arc<NodeView>>>,
+    nodes: Pages<Option<Arc<NodeView>>>,
+    /// Numbers of nodes that are held.
+    held: Arc<BTreeSet<usize>>,
     kinds: Kinds<Traits>,
     standings: Kinds<Standing>,
     /// Until when a node counts as ready only now, by number.
@@ -49,7 +55,8 @@ impl ExtenderSnapshot {
             at: Timestamp::ZERO,
             generation: 0,
             names: Arc::default(),
-            nodes: Vec::new(),
+            nodes: Pages::default(),
+            held: Arc::default(),
             kinds: Kinds::default(),
             standings: Kinds::default(),
             fresh_until: Vec::new(),
@@ -65,6 +72,8 @@ impl ExtenderSnapshot {
         let models = view::models(seen.node);
         self.learn_models(&models);
         let mut view = view(seen, &self.policy, |names| self.bits(names));
+        // Time does not go back: what is over need not be looked at again.
+        view.held = view.held.filter(|held| self.at < held.until);
         view.score(&self.mix);
         let at = self.put(view);
         self.classify(at);
@@ -124,8 +133,21 @@ impl ExtenderSnapshot {
         let ready_since = view.ready_since;
         self.fresh_until[at] =
             ready_since.map_or(Timestamp(i64::MAX), |since| since + self.policy.fresh);
-        self.nodes[at] = Some(Arc::new(view));
+        self.hold(at, view.held.is_some());
+        self.nodes.put(at, Some(Arc::new(view)));
         at
+    }
+
+    fn hold(&mut self, at: usize, is_held: bool) {
+        // Shared until there is something to change.
+        if self.held.contains(&at) != is_held {
+            let held = Arc::make_mut(&mut self.held);
+            if is_held {
+                held.insert(at)
+            } else {
+                held.remove(&at)
+            };
+        }
     }
 
     fn classify(&mut self, at: usize) {
@@ -156,7 +178,8 @@ impl ExtenderSnapshot {
         if self.names.get(name.into()).is_some()
             && let Some(at) = Arc::make_mut(&mut self.names).remove(name)
         {
-            self.nodes[at as usize] = None;
+            self.hold(at as usize, false);
+            self.nodes.put(at as usize, None);
             self.unused.push(at);
         }
     }
@@ -214,13 +237,19 @@ impl ExtenderSnapshot {
         self.nodes.get(number)?.as_deref()
     }
 
-    /// Whether the node of this number is as it was in `other`: they share it.
-    pub(super) fn has_same_view(&self, other: &Self, number: usize) -> bool {
-        match (self.nodes.get(number).and_then(Option::as_ref), other.nodes.get(number)) {
-            (Some(one), Some(Some(other))) => Arc::ptr_eq(one, other),
-            (None, Some(None) | None) => true,
-            _ => false,
-        }
+    /// Numbers of nodes that are not as they were in `before`.
+    pub(super) fn changed_since(&self, before: &Self) -> BTreeSet<usize> {
+        let is_new = |number: &usize| match (self.nodes.get(*number), before.nodes.get(*number)) {
+            (Some(Some(one)), Some(Some(other))) => !Arc::ptr_eq(one, other),
+            (None | Some(None), None | Some(None)) => false,
+            _ => true,
+        };
+        self.nodes.changed_since(&before.nodes).filter(is_new).collect()
+    }
+
+    /// Numbers of nodes that are held, or were when they were last looked at.
+    pub(super) fn held(&self) -> &BTreeSet<usize> {
+        &self.held
     }
 
     /// Numbers of nodes are below this.

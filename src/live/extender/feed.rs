@@ -152,6 +152,7 @@ impl Feed {
         if !std::mem::take(&mut self.has_news) {
             return None;
         }
+        self.snapshot.at = now;
         for name in std::mem::take(&mut self.marked) {
             self.digest(&name, now);
         }
@@ -159,7 +160,6 @@ impl Feed {
             self.snapshot.set_mix(&mix);
         }
         self.snapshot.is_synced = self.is_synced();
-        self.snapshot.at = now;
         self.snapshot.generation += 1;
         Some(self.snapshot.clone())
     }

@@ -22,7 +22,7 @@ use std::{
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
-    runtime::Handle,
+    runtime::Builder,
     sync::{mpsc, watch},
     task::JoinHandle,
 };
@@ -61,6 +61,9 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// There is no thread for it.
+    #[error("the extender cannot be given a thread: {0}")]
+    Thread(io::Error),
     /// The certificates cannot be used.
     #[error("certificates of the extender: {0}")]
     Tls(#[from] TlsError),
@@ -112,9 +115,8 @@ pub async fn start(
 ) -> Result<Extender, StartError> {
     let tls = settings.tls.map(Tls::load).transpose()?.map(Arc::new);
     let address = settings.listen;
-    let listener = TcpListener::bind(&address)
-        .await
-        .map_err(|source| StartError::Listen { address, source })?;
+    let listener = TcpListener::bind(&address).await.and_then(TcpListener::into_std);
+    let listener = listener.map_err(|source| StartError::Listen { address, source })?;
     let policy = settings.policy.policy();
     let shared = Arc::new(ArcSwap::from_pointee(ExtenderSnapshot::new(policy.clone())));
     let feed = Arc::new(Mutex::new(Feed::new(policy.clone())));
@@ -125,8 +127,11 @@ pub async fn start(
     let service = Service::new(Arc::clone(&shared), clock, meters.clone(), pods, settings.limits);
     let (to_prospects, prospects) = watch::channel(Prospects::default());
     let service = Arc::new(service);
-    let served = serve(listener, Arc::clone(&service), tls.clone(), stop.clone());
-    let mut tasks = vec![tokio::spawn(served)];
+    let (served, certificates, end) = (Arc::clone(&service), tls.clone(), stop.clone());
+    let mut tasks = vec![alone(async move || match TcpListener::from_std(listener) {
+        Ok(listener) => serve(listener, served, certificates, end).await,
+        Err(why) => tracing::error!(%why, "the extender cannot serve"),
+    })?];
     if let Some(tls) = tls {
         let (every, stop, meters) = (settings.look_every, stop.clone(), meters.clone());
         tasks.push(tokio::spawn(async move {
@@ -140,8 +145,8 @@ pub async fn start(
     let nudger = Nudger::default();
     let keeper =
         Keeper { feed, shared, service, nudger, prospects, policies, footing, had_stranded: false };
-    // A thread of its own: scoring thousands of nodes anew must not hold up requests.
-    tasks.push(tokio::task::spawn_blocking(move || Handle::current().block_on(keeper.keep(stop))));
+    // Scoring thousands of nodes anew must not hold up requests.
+    tasks.push(alone(|| keeper.keep(stop))?);
     Ok(Extender { tasks, prospects: to_prospects })
 }
 
@@ -161,6 +166,15 @@ async fn follow(
         Ok::<_, PolicyError>(is_new)
     };
     files::follow("policy", every, stop, look, |is_used| meters.note_policy(is_used)).await;
+}
+
+/// Runs on a thread with a runtime of its own. Where one thread reads, answers and writes, no other has to be
+/// woken, which costs more than a small request does.
+fn alone<F: Future<Output = ()>>(
+    task: impl FnOnce() -> F + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    Ok(tokio::task::spawn_blocking(move || runtime.block_on(task())))
 }
 
 fn find(feed: &Mutex<Feed>, key: &str) -> Option<Arc<Pod>> {

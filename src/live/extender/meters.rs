@@ -17,7 +17,8 @@ use std::{collections::BTreeMap, sync::atomic::AtomicU64, time::Duration};
 pub struct VerbResult {
     /// `filter`, `prioritize`, `preempt`.
     pub verb: &'static str,
-    /// `ok`, `unreadable`, `not-synced`, `busy`, `too-large`, `slow`, `broken-off`.
+    /// `ok`, `unreadable`, `not-synced`, `busy`, `too-large`, `slow`, `broken-off`,
+    /// `failed`.
     pub result: &'static str,
 }
 

@@ -18,10 +18,16 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use serde::Deserialize;
-use std::time::Instant;
-use tokio::time::timeout;
+use std::{sync::Arc, time::Instant};
+use tokio::{
+    task::{JoinError, spawn_blocking},
+    time::timeout,
+};
 
 pub(super) type Answer = Response<Frames>;
+
+/// Bodies from this length on are read on another thread, so that other connections need not wait for them.
+const LONG: usize = 1 << 20;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -65,7 +71,7 @@ impl Verb {
 }
 
 /// Answers one request.
-pub(super) async fn route(service: &Service, request: Request<Incoming>) -> Answer {
+pub(super) async fn route(service: &Arc<Service>, request: Request<Incoming>) -> Answer {
     let path = request.uri().path();
     match (request.method(), Verb::of(path), path) {
         (&Method::POST, Some(verb), _) => respond(verb, service, request.into_body()).await,
@@ -79,7 +85,7 @@ pub(super) async fn route(service: &Service, request: Request<Incoming>) -> Answ
     }
 }
 
-async fn respond(verb: Verb, service: &Service, body: Incoming) -> Answer {
+async fn respond(verb: Verb, service: &Arc<Service>, body: Incoming) -> Answer {
     let refuse = |status: StatusCode, result: &'static str| {
         service.meters.note(verb.word(), result, None);
         text(status, result)
@@ -95,7 +101,16 @@ async fn respond(verb: Verb, service: &Service, body: Incoming) -> Answer {
     if !snapshot.is_synced {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "not-synced");
     }
-    match say(verb, service, &body, &snapshot) {
+    let said = if body.len() < LONG {
+        say(verb, service, &body, &snapshot)
+    } else {
+        drop(snapshot);
+        match say_aside(verb, service, &body).await {
+            Ok(said) => said,
+            Err(_) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, "failed"),
+        }
+    };
+    match said {
         Ok(told) => {
             service.meters.note(verb.word(), "ok", Some(began.elapsed()));
             answer(StatusCode::OK, JSON, Frames::new(told, &body))
@@ -106,6 +121,16 @@ async fn respond(verb: Verb, service: &Service, body: Incoming) -> Answer {
             text(StatusCode::BAD_REQUEST, format!("{why}\n"))
         }
     }
+}
+
+/// As [`say`], on another thread.
+async fn say_aside(
+    verb: Verb,
+    service: &Arc<Service>,
+    body: &Bytes,
+) -> Result<Result<Told, Unreadable>, JoinError> {
+    let (service, body) = (Arc::clone(service), body.clone());
+    spawn_blocking(move || say(verb, &service, &body, &service.shared.load())).await
 }
 
 fn say(

@@ -248,3 +248,21 @@ fn another_policy_holds_for_nodes_that_do_not_change() {
     assert_eq!(with(fans).1.lacks, None);
     assert_eq!(with(Policy::default()).1, usual);
 }
+
+/// A hold that is over must not be looked at for every request: nodes alike would not share a verdict.
+#[test]
+fn holds_are_forgotten_when_they_are_over() {
+    let there = || Event::Node(Box::new(node("n", 8)));
+    let held_at = |feed: &mut Feed, now| {
+        tell(feed, [there()], now);
+        feed.publish(Timestamp(now)).unwrap().find("n").unwrap().1.held.map(|held| held.until)
+    };
+    assert_eq!(held_at(&mut synced(), 1), None);
+    let policy = Policy { settle: Millis(500), ..Policy::default() };
+    let mut feed = Feed::new(policy);
+    tell(&mut feed, KINDS.map(Event::Restarted), 0);
+    tell(&mut feed, KINDS.map(Event::Synced), 0);
+    assert_eq!(held_at(&mut feed, 1), Some(Timestamp(501)));
+    assert_eq!(held_at(&mut feed, 500), Some(Timestamp(501)));
+    assert_eq!(held_at(&mut feed, 501), None);
+}
