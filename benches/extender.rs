@@ -5,10 +5,14 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use prewarm::{
     extender::{ExtenderSnapshot, Filtered, Nudger, Policy, Seen, Taken},
-    live::extender::{
-        Meters,
-        answer::{filter_told, prioritize_body},
-        seen,
+    live::{
+        extender::{
+            Meters,
+            answer::{filter_told, prioritize_body},
+            feed::Feed,
+            seen,
+        },
+        index::Event,
     },
     model::object::{Effect, Meta, Node, Pod, Resources, Taint, Unscheduled},
     packing::Part,
@@ -47,28 +51,41 @@ fn snapshot() -> ExtenderSnapshot {
     ];
     snapshot.set_mix(&mix);
     for nth in 0..NODES {
-        let all = Resources {
-            cpu_milli: 96_000,
-            memory_bytes: 1 << 40,
-            extended: [("nvidia.com/gpu".to_owned(), 8)].into(),
-        };
-        let taint = Taint {
-            key: "nvidia.com/gpu".into(),
-            value: String::new(),
-            effect: Effect::NoSchedule,
-        };
-        let node = Node {
-            meta: Meta { name: name(nth), ..Meta::default() },
-            taints: vec![taint],
-            capacity: all.clone(),
-            allocatable: all,
-            ..Node::default()
-        };
         let busy = Taken::of(&pod(nth as u64 % 8));
         let ready_since = Some(Timestamp::ZERO);
-        snapshot.set_node(&Seen { ready_since, ..seen(&node, vec![&busy], None) });
+        snapshot.set_node(&Seen { ready_since, ..seen(&node(nth), vec![&busy], None) });
     }
     snapshot
+}
+
+fn node(nth: usize) -> Node {
+    let all = Resources {
+        cpu_milli: 96_000,
+        memory_bytes: 1 << 40,
+        extended: [("nvidia.com/gpu".to_owned(), 8)].into(),
+    };
+    let taint =
+        Taint { key: "nvidia.com/gpu".into(), value: String::new(), effect: Effect::NoSchedule };
+    Node {
+        meta: Meta { name: name(nth), ..Meta::default() },
+        taints: vec![taint],
+        capacity: all.clone(),
+        allocatable: all,
+        ..Node::default()
+    }
+}
+
+/// The same nodes, four kinds of jobs to come.
+fn feed() -> Feed {
+    let mut feed = Feed::new(Policy::default());
+    for nth in 0..NODES {
+        feed.apply(Event::Node(Box::new(node(nth))), NOW);
+        let mut busy = pod(1 << (nth % 4));
+        (busy.meta.name, busy.node) = (format!("pod-{nth}"), Some(name(nth)));
+        feed.apply(Event::Pod(Box::new(busy)), NOW);
+    }
+    feed.publish(NOW);
+    feed
 }
 
 /// A request as Go writes it.
@@ -125,6 +142,14 @@ fn requests(criterion: &mut Criterion) {
     group.bench_function("filter in full", |bencher| {
         let note = |_, _, _: &Filtered<'_>| {};
         bencher.iter(|| filter_told(black_box(&body), &snapshot, NOW, note).expect("an answer"));
+    });
+    let (mut feed, mut is_strict) = (feed(), false);
+    group.bench_function("another policy", |bencher| {
+        bencher.iter(|| {
+            is_strict = !is_strict;
+            feed.set_policy(Policy { is_strict, ..Policy::default() });
+            feed.publish(NOW).expect("news")
+        });
     });
     group.bench_function("publish", |bencher| bencher.iter(|| black_box(snapshot.clone())));
     group.finish();

@@ -15,11 +15,10 @@
 )]
 
 use prewarm::{
-    extender::Policy,
     live::{
         clock::Clock,
         extender::{
-            ExtenderSettings, Meters, Settings, feed,
+            EVERY, ExtenderSettings, Meters, PolicySource, Settings, feed,
             keep::{self, Footing},
         },
         index::Event,
@@ -120,8 +119,9 @@ fn serve(nodes: usize) {
         drop(listener);
         let settings = ExtenderSettings {
             listen: listen.clone(),
-            policy: Policy::default(),
+            policy: PolicySource::default(),
             tls: None,
+            look_every: EVERY,
             limits: Settings::default(),
         };
         let stop = CancellationToken::new();

@@ -17,7 +17,7 @@ mod explain;
 #[cfg(feature = "live")]
 mod extender;
 #[cfg(feature = "live")]
-mod extender_policy;
+mod extender_files;
 mod file;
 mod import;
 #[cfg(feature = "live")]

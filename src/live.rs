@@ -35,6 +35,7 @@ pub mod controller;
 pub mod extender;
 #[allow(unreachable_pub, reason = "the derive makes a private module of its own")]
 pub mod gpu_pool;
+mod hints;
 pub mod http;
 pub mod index;
 pub mod journal;

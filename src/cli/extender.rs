@@ -1,13 +1,15 @@
 //! `prewarm extender`: what a scheduler asks, without a controller.
 
 use super::{
-    Ending, extender_policy, extender_policy::tls_files, log_flags::LogFlags,
+    Ending,
+    extender_files::{policy, tls_files},
+    log_flags::LogFlags,
     run::stop_on_interrupt,
 };
 use crate::live::{
     client::{self, Access},
     clock::Clock,
-    extender::{ExtenderSettings, Settings, sidecar},
+    extender::{EVERY, ExtenderSettings, Settings, sidecar},
 };
 use anyhow::Context;
 use std::path::PathBuf;
@@ -32,7 +34,7 @@ pub(super) struct Args {
     /// Where /metrics, /livez and /readyz are served
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     health_listen: String,
-    /// YAML file that says who may use GPU nodes; left out: see docs/extender.md
+    /// YAML file that says who may use GPU nodes, read again when it changes; left out: see docs/extender.md
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Certificate in PEM, read again when it changes; left out: plain HTTP
@@ -55,8 +57,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ending> {
         tls_files("", args.tls_cert.as_ref(), args.tls_key.as_ref(), args.client_ca.as_ref())?;
     let settings = ExtenderSettings {
         listen: args.listen.clone(),
-        policy: extender_policy::read(args.policy.as_deref())?,
+        policy: policy(args.policy.as_ref())?,
         tls,
+        look_every: EVERY,
         limits: Settings::default(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

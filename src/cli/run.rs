@@ -1,14 +1,14 @@
 //! `prewarm run`: the controller.
 
 use super::{
-    Ending, cluster_flags::ClusterFlags, extender_policy, extender_policy::tls_files,
+    Ending, cluster_flags::ClusterFlags, extender_files, extender_files::tls_files,
     log_flags::LogFlags, progress::interrupted, prometheus_flags::PrometheusFlags, values,
 };
 use crate::{
     live::{
         actuate::{ActuationSettings, Position},
         clock::Clock,
-        extender::{ExtenderSettings, Settings},
+        extender::{EVERY, ExtenderSettings, Settings},
         past::PastSource,
         run::{self, Clusters, RunSettings},
     },
@@ -58,7 +58,8 @@ pub(super) struct Args {
     /// Serve the scheduler extender here as well, such as 0.0.0.0:9376; left out: not at all
     #[arg(long, value_name = "ADDRESS")]
     extender_listen: Option<String>,
-    /// YAML file of the extender that says who may use GPU nodes; left out: see docs/extender.md
+    /// YAML file of the extender that says who may use GPU nodes, read again when it changes; left out: see
+    /// docs/extender.md
     #[arg(long, value_name = "FILE", requires = "extender_listen")]
     extender_policy: Option<PathBuf>,
     /// Certificate of the extender in PEM, read again when it changes; left out: plain HTTP
@@ -129,8 +130,9 @@ fn extender_settings(args: &Args) -> anyhow::Result<Option<ExtenderSettings>> {
     let Some(listen) = args.extender_listen.clone() else { return Ok(None) };
     let (certificate, key) = (args.extender_tls_cert.as_ref(), args.extender_tls_key.as_ref());
     let tls = tls_files("extender-", certificate, key, args.extender_client_ca.as_ref())?;
-    let policy = extender_policy::read(args.extender_policy.as_deref())?;
-    Ok(Some(ExtenderSettings { listen, policy, tls, limits: Settings::default() }))
+    let policy = extender_files::policy(args.extender_policy.as_ref())?;
+    let limits = Settings::default();
+    Ok(Some(ExtenderSettings { listen, policy, tls, look_every: EVERY, limits }))
 }
 
 fn past_source(args: &Args, client: &Arc<Client>) -> PastSource {

@@ -1,7 +1,7 @@
 //! Why a pod may or may not go to a node: every check, not only the first that fails.
 
 use super::{
-    Ask, NodeView, Policy, Verdict, verdict,
+    Ask, ElasticBy, NodeView, Policy, Verdict, verdict,
     verdict::{CHECKS, Check},
 };
 use crate::time::Timestamp;
@@ -26,6 +26,10 @@ pub struct Explanation {
     pub findings: Vec<Finding>,
     /// What placing it here takes from the jobs to come, in millionths of a GPU; `None` = it does not fit now.
     pub loss: Option<i64>,
+    /// The node comes and goes with demand, so that its score does not rest on `loss`.
+    pub is_elastic: bool,
+    /// Who says so, or that it does not.
+    pub elastic_by: ElasticBy,
 }
 
 /// Everything about one pod and one node at `now`.
@@ -49,6 +53,8 @@ pub fn explain(
         verdict: verdict(ask, node, policy, now),
         findings: if unchecked.is_some() { Vec::new() } else { CHECKS.iter().map(found).collect() },
         unchecked,
+        is_elastic: node.is_elastic,
+        elastic_by: node.elastic_by,
         loss: node.room.fits(&ask.part).then(|| mix.loss(&node.room, node.model_bits, &ask.part)),
     }
 }

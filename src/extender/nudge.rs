@@ -208,6 +208,10 @@ impl Nudger {
             if let (true, Some(namespace)) = (is_new, namespace) {
                 kind.ask.namespace = namespace.clone();
             }
+            // Of pods of exempt namespaces none was refused; those of a namespace that is exempt now were.
+            let is_exempt = after.policy.exempt_namespaces.contains(&kind.ask.namespace.name);
+            let is_new = is_new || (is_exempt && !kind.ask.is_exempt);
+            kind.ask.is_exempt |= is_exempt;
             if is_new {
                 let all: Vec<_> = (0..after.node_numbers()).map(|number| (number, true)).collect();
                 kind.follow(now, after, &all);

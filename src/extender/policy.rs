@@ -21,8 +21,9 @@ pub struct Policy {
     pub settle: Millis,
     /// A node ready for less than this comes last among equals.
     pub fresh: Millis,
-    /// Nodes come and go with demand: the fullest node first, whatever jobs to come could use of it.
-    pub is_elastic: bool,
+    /// All nodes come and go with demand, or none does: the fullest node first, whatever jobs to come could use of
+    /// it. `None` = node by node, as its label or the controller says.
+    pub elastic: Option<bool>,
     /// By GPU model: price of a GPU-hour, in thousandths of that of models that are not named.
     pub prices_milli: BTreeMap<String, u32>,
     /// Conditions that say, when true, that a GPU is broken.
@@ -46,7 +47,7 @@ impl Default for Policy {
             reboot_doubt: Millis::from_mins(5),
             settle: Millis::ZERO,
             fresh: Millis::from_secs(30),
-            is_elastic: false,
+            elastic: None,
             prices_milli: BTreeMap::new(),
             unhealthy_conditions: set(&["GPUUnhealthy", "GpuUnhealthy", "GpuHardwareFailure"]),
         }

@@ -5,6 +5,13 @@
 //! nodes last, so that whole nodes stay drainable; nodes ready only now last; the fullest node. The order of
 //! the nodes becomes a whole number from 10 to 0.
 //!
+//! What a place costs differs between nodes that stay and nodes that come and go. The GPUs of a fixed node are paid
+//! for, used or not: what counts is what jobs to come could have done with them ([`crate::packing::Mix::loss`]). Of
+//! an elastic node jobs to come lose nothing, for another can be started; but it cannot be given back as long as it is
+//! used. So elastic nodes are equals but for their prices, which makes it best-fit, and where there are both kinds, a
+//! place on an elastic node costs a whole node more ([`KEPT`]). No fixed node of the same size and price can lose
+//! as much, unless jobs to come insist on its rare model.
+//!
 //! Sources: Weng et al., USENIX ATC 2023 (fragmentation); KAI scheduler (the fullest domain that holds the
 //! gang); kube-scheduler `extender/v1` (`MaxExtenderPriority` 10, whole numbers only).
 
@@ -25,6 +32,10 @@ struct Rank {
     is_fresh: bool,
     free_milli: u32,
 }
+
+/// What a pod on a node that comes and goes takes: the node cannot be given back. A node of 8 GPUs, in millionths of
+/// a GPU.
+const KEPT: i64 = 8_000_000;
 
 /// Nodes nobody knows come last.
 const STRANGER: Rank = Rank {
@@ -111,7 +122,7 @@ fn cost(snapshot: &ExtenderSnapshot, ask: &Ask, node: &NodeView, class: Option<u
     };
     // kube-scheduler says it fits: what is known here is a moment old.
     let Some(loss) = loss else { return i64::MAX };
-    let loss = if snapshot.policy.is_elastic { 0 } else { loss };
+    let loss = if node.is_elastic { KEPT } else { loss };
     let taken = i64::from(ask.part.demand_milli()) * 1000 + loss;
     let price = i64::from(node.price_milli);
     taken.saturating_mul(price).div_euclid(1000 * LOSS_STEP)

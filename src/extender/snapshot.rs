@@ -2,7 +2,7 @@
 //! nodes with the one before, so that publishing after a change of one pod costs a few numbers a node.
 
 use super::{
-    Asked, Namespace, NodeView, Policy, Seen,
+    Asked, ElasticBy, Namespace, NodeView, Policy, Seen,
     names::Names,
     pages::Pages,
     traits::{Kinds, Standing, Traits},
@@ -111,6 +111,9 @@ impl ExtenderSnapshot {
             view.held = known.held;
             view.price_milli = known.price_milli;
             view.is_to_go = known.is_to_go;
+            if view.elastic_by == ElasticBy::Nobody {
+                (view.is_elastic, view.elastic_by) = (known.is_elastic, known.elastic_by);
+            }
             view.ready_since = known.ready_since;
         } else {
             view.score(&self.mix);

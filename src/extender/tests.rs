@@ -59,6 +59,7 @@ fn seen(node: &Node) -> Seen<'_> {
         slices: None,
         pods: Vec::new(),
         is_to_go: false,
+        is_scaled: false,
         price_milli: 1000,
     }
 }
@@ -267,6 +268,7 @@ fn a_trimmed_node_looks_the_same() {
         ("nvidia.com/gpu.count", "8"),
         ("feature.node.kubernetes.io/pci-10de.present", "true"),
         ("nvidia.com/cuda.driver-version.full", "580.1"),
+        ("prewarm.dev/elastic", "true"),
         ("kubernetes.io/hostname", "n"),
     ];
     for skipped in 0..=told.len() {
@@ -276,13 +278,15 @@ fn a_trimmed_node_looks_the_same() {
         }
         whole.meta.annotations.insert("prewarm.dev/reserved-for".into(), "ml/train".into());
         whole.meta.annotations.insert("other".into(), "x".into());
-        for kind in ["Ready", "GPUUnhealthy", "DiskPressure"] {
-            let kind = kind.into();
-            whole.conditions.push(Condition { kind, status: Some(true), ..Condition::default() });
+        // What is not true now cannot refuse anybody, whatever policy comes.
+        for (kind, is_true) in [("Ready", false), ("XidStorm", true), ("DiskPressure", false)] {
+            let (kind, status) = (kind.into(), Some(is_true));
+            whole.conditions.push(Condition { kind, status, ..Condition::default() });
         }
-        let policy = Policy::default();
+        let unhealthy_conditions = ["XidStorm".to_owned()].into();
+        let policy = Policy { unhealthy_conditions, ..Policy::default() };
         let mut trimmed = whole.clone();
-        trim(&mut trimmed, &policy, |_| false);
+        trim(&mut trimmed, |_| false);
         assert!(trimmed.meta.annotations.len() == 1 && trimmed.conditions.len() == 2);
         assert!(!trimmed.meta.labels.contains_key("kubernetes.io/hostname"));
         let look = |node: &Node| {
@@ -379,22 +383,108 @@ fn nodes_that_jobs_to_come_need_are_kept_free() {
     assert_eq!(scores(&snapshot, &pod(4), &names)[1], 10);
 }
 
-/// Jobs of 4 GPUs are to come. One GPU of four that are free takes the place of one, one of six does not; where nodes
-/// come and go the fuller node goes first all the same, so that the other may fall idle.
+/// A snapshot with jobs of 4 GPUs to come and these nodes of 8: name, GPUs in use, scaled by somebody.
+fn where_fours_come(policy: Policy, nodes: &[(&str, u64, bool)]) -> ExtenderSnapshot {
+    let mut snapshot = ExtenderSnapshot::new(policy);
+    for &(name, gpus, is_scaled) in nodes {
+        let (node, pod) = used(name, gpus);
+        let taken = Taken::of(&pod);
+        let pods = if gpus == 0 { Vec::new() } else { vec![&taken] };
+        snapshot.set_node(&Seen { pods, is_scaled, ..seen(&node) });
+    }
+    let four = Part { devices: 4, milli: 1000, cpu_milli: 0, memory_mib: 0 };
+    snapshot.set_mix(&[(four, Vec::new(), 1)]);
+    snapshot
+}
+
+/// One GPU of four that are free takes the place of a job to come, one of six does not; where nodes come and go the
+/// fuller node goes first all the same, so that the other may fall idle.
 #[test]
 fn where_nodes_come_and_go_the_fullest_goes_first() {
-    let first = |is_elastic| {
-        let policy = Policy { is_elastic, ..Policy::default() };
-        let mut snapshot = ExtenderSnapshot::new(policy);
-        for (node, pod) in [used("four-free", 4), used("six-free", 2)] {
-            snapshot.set_node(&Seen { pods: vec![&Taken::of(&pod)], ..seen(&node) });
-        }
-        let four = Part { devices: 4, milli: 1000, cpu_milli: 0, memory_mib: 0 };
-        snapshot.set_mix(&[(four, Vec::new(), 1)]);
-        scores(&snapshot, &pod(1), &["four-free", "six-free"])
+    let first = |elastic, is_scaled| {
+        let nodes =
+            [("four-free", 4, is_scaled), ("six-free", 2, is_scaled), ("idle", 0, is_scaled)];
+        let snapshot = where_fours_come(Policy { elastic, ..Policy::default() }, &nodes);
+        scores(&snapshot, &pod(1), &["four-free", "six-free", "idle"])
     };
-    assert_eq!(first(false), [0, 10]);
-    assert_eq!(first(true), [10, 0]);
+    for (elastic, is_scaled) in [(None, true), (Some(true), false)] {
+        assert_eq!(first(elastic, is_scaled), [10, 9, 0]);
+    }
+    // The idle node loses one of two jobs to come, the one with four free its only one.
+    for (elastic, is_scaled) in [(None, false), (Some(false), true)] {
+        assert_eq!(first(elastic, is_scaled), [0, 10, 9]);
+    }
+}
+
+/// What stays is paid for: it goes before what can be given back, however much jobs to come could use of it. Among
+/// the rest the fullest goes first, the idle one last.
+#[test]
+fn fixed_nodes_go_before_those_that_come_and_go() {
+    let nodes = [
+        ("fixed", 4, false),
+        ("idle", 0, false),
+        ("full", 7, true),
+        ("half", 4, true),
+        ("gone-soon", 0, true),
+    ];
+    let snapshot = where_fours_come(Policy::default(), &nodes);
+    let names = nodes.map(|(name, ..)| name);
+    let told = scores(&snapshot, &pod(1), &names);
+    let (fixed, elastic) = told.split_at(2);
+    assert!(fixed.iter().min() > elastic.iter().max(), "{told:?}");
+    assert!(elastic.is_sorted_by(|one, other| one > other), "{told:?}");
+    // Where only an elastic node has room, that is the place.
+    assert_eq!(scores(&snapshot, &pod(8), &["fixed", "full", "gone-soon"]), [0, 9, 10]);
+}
+
+/// A place where a job of 4 is lost costs 4 * (1 + 3), one on a cheap node that comes and goes 1 * (1 + 8), and one
+/// that nobody needs at most 4 * 1.
+#[test]
+fn price_counts_between_fixed_nodes_and_others() {
+    let prices_milli = [("H100".to_owned(), 4000)].into();
+    let mut snapshot =
+        where_fours_come(Policy { prices_milli, ..Policy::default() }, &[("t4", 1, true)]);
+    for (name, gpus) in [("h100-four-free", 4), ("h100-five-free", 3)] {
+        let (mut node, pod) = used(name, gpus);
+        node.meta.labels.insert("nvidia.com/gpu.product".into(), "H100".into());
+        snapshot.set_node(&Seen { pods: vec![&Taken::of(&pod)], ..seen(&node) });
+    }
+    let names = ["h100-four-free", "t4", "h100-five-free"];
+    assert_eq!(scores(&snapshot, &pod(1), &names), [0, 9, 10]);
+}
+
+/// Jobs that insist on the rare model, of which there is one fixed node beside forty common ones: whoever takes any model goes to a
+/// common node, though that one comes and goes.
+#[test]
+fn a_rare_fixed_model_is_kept_for_those_who_insist_on_it() {
+    let names: Vec<String> = (0..40).map(|nth| format!("common-{nth}")).collect();
+    let mut snapshot = snapshot(&[]);
+    for name in &names {
+        let (mut node, pod) = used(name, 1);
+        node.meta.labels.insert("nvidia.com/gpu.product".into(), "common".into());
+        snapshot.set_node(&Seen { pods: vec![&Taken::of(&pod)], is_scaled: true, ..seen(&node) });
+    }
+    snapshot.set_node(&seen(&labelled("nvidia.com/gpu.product", "rare")));
+    let one = Part { devices: 1, milli: 1000, cpu_milli: 0, memory_mib: 0 };
+    snapshot.set_mix(&[(one, vec!["rare".to_owned()], 1)]);
+    assert_eq!(scores(&snapshot, &pod(1), &["n", "common-0"]), [0, 10]);
+    snapshot.set_mix(&[(one, Vec::new(), 1)]);
+    assert_eq!(scores(&snapshot, &pod(1), &["n", "common-0"]), [10, 0]);
+}
+
+/// What is sent in full may say of itself whether it comes and goes; otherwise what is known holds.
+#[test]
+fn nodes_in_full_keep_what_the_controller_says() {
+    let mut known = snapshot(&[]);
+    known.set_node(&Seen { is_scaled: true, ..seen(&node("n")) });
+    let supposed = |sent: &Node| {
+        let mut supposed = known.clone();
+        supposed.suppose_nodes(&[seen(sent)]);
+        let view = supposed.find("n").unwrap().1;
+        (view.is_elastic, view.elastic_by)
+    };
+    assert_eq!(supposed(&node("n")), (true, ElasticBy::Controller));
+    assert_eq!(supposed(&labelled("prewarm.dev/elastic", "false")), (false, ElasticBy::Node));
 }
 
 /// Twice as many jobs insist on the common model, but it has three times the GPUs: a GPU of the rare one is wanted by
@@ -566,20 +656,20 @@ proptest! {
     /// NVLink domains a gang changes nothing.
     #[test]
     fn scores_by_kind_are_scores_by_node(
-        nodes in prop::collection::vec((0..30_u8, 0..9_u64, 0..4_u8, any::<(bool, bool)>()), 1..40),
+        nodes in prop::collection::vec((0..30_u8, 0..9_u64, 0..4_u8, any::<(bool, bool, bool)>()), 1..40),
         gpus in 1..9_u64,
         now in 0..60_000_i64,
     ) {
         let mut snapshot = ExtenderSnapshot::new(Policy::default());
         let one = Part { devices: 1, milli: 1000, cpu_milli: 0, memory_mib: 0 };
-        for (nth, (name, in_use, age, (is_to_go, is_dear))) in nodes.iter().enumerate() {
+        for (nth, (name, in_use, age, (is_to_go, is_dear, is_scaled))) in nodes.iter().enumerate() {
             if nth == 10 {
                 snapshot.set_mix(&[(one, Vec::new(), 3), (Part { devices: 4, ..one }, Vec::new(), 1)]);
             }
             let (other, node) = (Taken::of(&pod(*in_use)), node(&format!("n{name}")));
             let ready_since = (*age > 0).then(|| Timestamp(i64::from(*age) * 10_000));
             let price_milli = if *is_dear { 4_000 } else { 1_000 };
-            let seen = Seen { pods: vec![&other], ready_since, is_to_go: *is_to_go, price_milli, ..seen(&node) };
+            let seen = Seen { pods: vec![&other], ready_since, is_to_go: *is_to_go, is_scaled: *is_scaled, price_milli, ..seen(&node) };
             snapshot.set_node(&seen);
         }
         let by_kind = Ask::new(&pod(gpus), None, &snapshot.policy);

@@ -50,6 +50,7 @@ pub(super) struct Standing {
     price_milli: u32,
     is_idle: bool,
     is_to_go: bool,
+    is_elastic: bool,
 }
 
 impl Standing {
@@ -60,6 +61,7 @@ impl Standing {
             price_milli: node.price_milli,
             is_idle: node.is_idle,
             is_to_go: node.is_to_go,
+            is_elastic: node.is_elastic,
         }
     }
 }

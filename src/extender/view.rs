@@ -3,7 +3,11 @@
 //! Everything that leads to a refusal stands on the Node object (or on what passes with time), so that whatever
 //! lifts it is a Node event and wakes the pods that wait for it.
 
-use super::{Policy, Taken, reason};
+use super::{
+    ElasticBy, Policy, Taken,
+    elastic::{ELASTIC, elasticity},
+    reason,
+};
 use crate::{
     model::{
         NVIDIA_GPU, Pool,
@@ -60,6 +64,8 @@ pub struct Seen<'a> {
     pub pods: Vec<&'a Taken>,
     /// It is chosen to go.
     pub is_to_go: bool,
+    /// Somebody scales its pool: it comes and goes with demand, unless policy or node say otherwise.
+    pub is_scaled: bool,
     /// Price of a GPU-hour relative to others, in thousandths; 1000 where prices are unknown.
     pub price_milli: u32,
 }
@@ -123,6 +129,10 @@ pub struct NodeView {
     pub is_idle: bool,
     /// It is chosen to go, or a candidate of cluster-autoscaler.
     pub is_to_go: bool,
+    /// It comes and goes with demand.
+    pub is_elastic: bool,
+    /// Who says so, or that it does not.
+    pub elastic_by: ElasticBy,
     /// See [`Seen::price_milli`].
     pub price_milli: u32,
     /// See [`Seen::ready_since`].
@@ -151,21 +161,22 @@ pub fn is_read(key: &str) -> bool {
     PRODUCT_LABELS.contains(&key)
         || GPU_LABELS.contains(&key)
         || UPGRADE_STATES.contains(&key)
-        || matches!(key, MIG_STATE | MEMORY | CLIQUE | RESERVED_FOR | WAITS_FOR_SAFE_LOAD)
+        || matches!(key, MIG_STATE | MEMORY | CLIQUE | RESERVED_FOR | ELASTIC | WAITS_FOR_SAFE_LOAD)
         || readiness::reads_label(key)
 }
 
 /// Drops what neither [`view`] nor [`readiness`](mod@readiness) looks at: 5,000 nodes with all labels of feature discovery
 /// are 25 MB. `keeps`: further labels that somebody needs.
-pub fn trim(node: &mut Node, policy: &Policy, keeps: impl Fn(&str) -> bool) {
+///
+/// No policy says what is dropped, for another one may come. Of conditions those stay that are true: any of them
+/// may say that a GPU is broken, and few are true of a node that is well.
+pub fn trim(node: &mut Node, keeps: impl Fn(&str) -> bool) {
     node.meta.labels.retain(|key, _| is_read(key) || keeps(key));
     node.meta.annotations.retain(|key, _| key == RESERVED_FOR || key == WAITS_FOR_SAFE_LOAD);
     node.meta.owner = None;
     node.provider_id = String::new();
-    node.conditions.retain(|one| {
-        matches!(one.kind.as_str(), "Ready" | GPU_READY)
-            || policy.unhealthy_conditions.contains(&one.kind)
-    });
+    node.conditions
+        .retain(|one| matches!(one.kind.as_str(), "Ready" | GPU_READY) || one.status == Some(true));
     for condition in &mut node.conditions {
         (condition.reason, condition.message) = (String::new(), String::new());
     }
@@ -183,6 +194,7 @@ pub fn view(seen: &Seen<'_>, policy: &Policy, model_bits: impl Fn(&[String]) -> 
     let offers = offers(seen);
     let models = models(node);
     let price = models.iter().find_map(|model| policy.prices_milli.get(model));
+    let (is_elastic, elastic_by) = elasticity(policy.elastic, node, seen.is_scaled);
     let has_label = GPU_LABELS.iter().any(|key| !matches!(label(key), "" | "false"));
     let mut gangs = BTreeMap::new();
     for gang in seen.pods.iter().filter_map(|pod| pod.gang.clone()) {
@@ -205,6 +217,8 @@ pub fn view(seen: &Seen<'_>, policy: &Policy, model_bits: impl Fn(&[String]) -> 
         losses: Vec::new(),
         is_idle: offers.iter().all(|offer| offer.free >= offer.allocatable),
         is_to_go: seen.is_to_go || node.taints.iter().any(|taint| taint.key == CANDIDATE),
+        is_elastic,
+        elastic_by,
         price_milli: price.copied().unwrap_or(seen.price_milli),
         ready_since: seen.ready_since,
         gangs,

@@ -7,6 +7,8 @@
 //! | `routes`, `frames` | from an HTTP request to its response |
 //! | [`server`], `patience` | connections, limits, stop |
 //! | [`tls`] | certificates |
+//! | [`policy_file`] | who may use GPU nodes |
+//! | `files` | files that are read again when they change |
 //! | [`meters`] | metrics |
 //! | [`facts`] | from objects of the API to what the snapshot takes |
 //! | [`keep`] | the parts at work together |
@@ -16,10 +18,12 @@
 pub mod answer;
 pub mod facts;
 pub mod feed;
+mod files;
 mod frames;
 pub mod keep;
 pub mod meters;
 mod patience;
+pub mod policy_file;
 mod routes;
 pub mod server;
 pub mod sidecar;
@@ -29,6 +33,8 @@ pub mod tls;
 pub mod wire;
 
 pub use facts::{namespace, seen};
+pub use files::EVERY;
 pub use keep::ExtenderSettings;
 pub use meters::Meters;
+pub use policy_file::PolicySource;
 pub use server::{Service, Settings, serve};

@@ -15,12 +15,12 @@ use super::{
         keep::{self, Extender, ExtenderSettings, Footing, Found, StartError},
     },
     gpu_pool::Mode,
+    hints::Hints,
     http::{self, Shown},
     index::{Event, Index, IndexSettings},
     journal::Journal,
     kept_memory::{self, Kept},
     leader::{self, Authority, Election},
-    look::PoolNode,
     metrics::{KindLabel, KindResult, ReasonLabel},
     nudging::Nudging,
     objects::CapiKeys,
@@ -32,7 +32,6 @@ use super::{
     watched,
 };
 use crate::{
-    engine::PoolReport,
     prometheus::Client,
     time::{Millis, Timestamp},
 };
@@ -216,14 +215,6 @@ struct Serving {
     finds: mpsc::Receiver<Found>,
 }
 
-/// What the loop tells the extender.
-struct Hints {
-    /// Names of nodes that are chosen to go.
-    to_go: watch::Sender<BTreeSet<String>>,
-    /// Names of nodes that may be touched.
-    touchable: watch::Sender<BTreeSet<String>>,
-}
-
 impl Serving {
     /// Starts what may write for it. What ends by itself, and what the loop has to tell.
     fn join(self, life: &Life, clusters: &Clusters) -> (Vec<JoinHandle<()>>, Hints) {
@@ -240,7 +231,7 @@ impl Serving {
         };
         let mut tasks = self.extender.tasks;
         tasks.push(tokio::spawn(nudging.run(self.finds)));
-        (tasks, Hints { to_go: self.extender.to_go, touchable })
+        (tasks, Hints { prospects: self.extender.prospects, touchable })
     }
 }
 
@@ -433,9 +424,8 @@ impl Life {
             self.was_leader = is_leader;
         }
         self.shown.metrics.leader.set(i64::from(is_leader));
-        if let Some(Hints { to_go, touchable }) = &self.hints {
-            to_go.send_if_modified(|known| replace(known, nodes_to_go(&turn)));
-            touchable.send_if_modified(|known| replace(known, touchable_nodes(&turn, is_leader)));
+        if let Some(hints) = &self.hints {
+            hints.tell(&turn, is_leader);
         }
         if is_leader {
             let (acting, raised) = self.act(&mut turn).await;
@@ -551,31 +541,6 @@ async fn known(reading: &mut Option<JoinHandle<Option<Past>>>) -> Past {
         }
     }
     std::future::pending().await
-}
-
-/// Puts a new value in place of the old one; `true` = it is another one.
-fn replace<T: PartialEq>(known: &mut T, new: T) -> bool {
-    let is_new = *known != new;
-    *known = new;
-    is_new
-}
-
-/// Names of nodes that the decision lets go.
-fn nodes_to_go(turn: &Turn) -> BTreeSet<String> {
-    let pools = turn.look.pools.iter().zip(&turn.decision.why);
-    let goes = |report: &PoolReport, node: &&PoolNode| {
-        node.is_cordoned_by_us || report.scale_down.nodes.contains(&node.id)
-    };
-    let nodes =
-        pools.flat_map(|(pool, report)| pool.nodes.iter().filter(move |node| goes(report, node)));
-    nodes.filter_map(|node| node.node.clone()).collect()
-}
-
-/// Names of nodes of pools in mode Active, if this replica leads.
-fn touchable_nodes(turn: &Turn, is_leader: bool) -> BTreeSet<String> {
-    let pools = turn.look.pools.iter().zip(&turn.modes);
-    let pools = pools.filter(|(_, mode)| is_leader && **mode == Mode::Active);
-    pools.flat_map(|(pool, _)| &pool.nodes).filter_map(|node| node.node.clone()).collect()
 }
 
 /// Pools of which more nodes were asked for, and the write was accepted.

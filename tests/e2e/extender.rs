@@ -1,16 +1,16 @@
 //! The extender at work: a scheduler asks it as kube-scheduler does, a controller or a sidecar answers.
 
 use crate::stage::{Setup, Stage, Told, http_get, needs_embedded, stays, until};
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use prewarm::{
     extender::Policy,
     fleet::{
         extender::{ExtenderAt, request},
-        objects,
+        jobs, objects,
     },
     live::{
         clock::Clock,
-        extender::{ExtenderSettings, Settings, sidecar},
+        extender::{EVERY, ExtenderSettings, Settings, sidecar},
         gpu_pool::Mode,
     },
     time::Millis,
@@ -25,8 +25,8 @@ fn free_address() -> String {
 }
 
 fn settings(listen: &str, policy: Policy) -> ExtenderSettings {
-    let limits = Settings::default();
-    ExtenderSettings { listen: listen.to_owned(), policy, tls: None, limits }
+    let (policy, limits) = (policy.into(), Settings::default());
+    ExtenderSettings { listen: listen.to_owned(), policy, tls: None, look_every: EVERY, limits }
 }
 
 /// A stage whose scheduler asks `address` and waits for its answers.
@@ -178,6 +178,64 @@ async fn a_node_that_time_alone_opens_is_touched_in_active_only() {
         controller.stop().await;
         stage.end().await;
     }
+}
+
+/// Two nodes, with three and five GPUs free, jobs of 3 to come. On nodes that stay a job of one GPU leaves the three
+/// alone. The pool may have two to three nodes, so its nodes come and go, and the fuller one is filled up, unless
+/// the nodes themselves say that they stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_controller_fills_up_the_nodes_of_a_pool_that_is_scaled() {
+    let address = free_address();
+    let stage = stage(&address).await;
+    stage.deployment("a100", (2, 3)).await;
+    stage.pool("a100", Mode::Shadow).await;
+    let is_ready =
+        |node: &DynamicObject| node.data["status"]["allocatable"]["nvidia.com/gpu"] == "8";
+    until("both nodes have their GPUs", 30, || async {
+        stage.nodes().await.iter().filter(|node| is_ready(node)).count() == 2
+    })
+    .await;
+    let nodes = stage.nodes().await;
+    let (fuller, other) = (objects::name(&nodes[0]), objects::name(&nodes[1]));
+    for (pod, gpus, node) in [("a", 3, fuller), ("b", 2, fuller), ("c", 3, other)] {
+        let mut body = jobs::gpu_pod(&stage.namespace, pod, gpus, None);
+        body["spec"]["nodeName"] = json!(node);
+        let pod: DynamicObject = serde_json::from_value(body).unwrap();
+        stage.objects(&objects::pods()).create(&PostParams::default(), &pod).await.unwrap();
+    }
+    let extender = Some(settings(&address, Policy::default()));
+    let controller = stage.controller(Told { extender, ..Told::default() });
+    // It fits nowhere and waits, so that it can be explained.
+    stage.pod("huge", 9, None).await;
+    let say = async |word: Value| {
+        for node in [fuller, other] {
+            let body = json!({"metadata": {"labels": {"prewarm.dev/elastic": word}}});
+            patch_node(&stage, node, body).await;
+        }
+    };
+    let told = async |by: &str| {
+        let told = |node| {
+            http_get(&address, &format!("/explain?pod={}/huge&node={node}", stage.namespace))
+        };
+        let is_told =
+            |(code, text): (u16, String)| code == 200 && text.contains(&format!("\"by\":\"{by}\""));
+        until(by, 10, || async { [fuller, other].into_iter().all(|node| is_told(told(node))) })
+            .await;
+    };
+    let place = async |pod: &str| {
+        stage.pod(pod, 1, None).await;
+        until("the pod has a node", 10, || is_bound(&stage, pod)).await;
+        let found = stage.objects(&objects::pods()).get(pod).await.unwrap();
+        found.data["spec"]["nodeName"].as_str().unwrap().to_owned()
+    };
+    say(json!("false")).await;
+    told("node").await;
+    assert_eq!(place("first").await, other);
+    say(Value::Null).await;
+    told("controller").await;
+    assert_eq!(place("second").await, fuller);
+    controller.stop().await;
+    stage.end().await;
 }
 
 /// Without a controller: answers, metrics, health, an end in good order.

@@ -66,6 +66,7 @@ fn tell(
         slices,
         pods: Vec::new(),
         is_to_go: false,
+        is_scaled: false,
         price_milli: 1000,
     });
     snapshot.generation += 1;
@@ -139,6 +140,33 @@ fn whoever_has_asked_again_needs_no_touch() {
     bench.ask(30);
     for at in 4..200 {
         assert_eq!(bench.look(at * 10), None);
+    }
+}
+
+/// Another policy opens nodes as a change of a Node does, but no Node has changed: the scheduler does not ask.
+#[test]
+fn a_policy_that_opens_nodes_is_as_good_as_a_change_of_them() {
+    let squatters_stay_off = Policy::default();
+    let anybody = Policy { refuses_squatters: false, ..Policy::default() };
+    let exempt = Policy { exempt_namespaces: ["ml".to_owned()].into(), ..Policy::default() };
+    for (after, expected) in [(squatters_stay_off, None), (anybody, Some("n")), (exempt, Some("n"))]
+    {
+        let squatter = Arc::new(Pod { requests: gpus(0), ..(*pod()).clone() });
+        let mut snapshot = ExtenderSnapshot::new(Policy::default());
+        put(&mut snapshot, "n", true, None);
+        let mut nudger = Nudger::default();
+        let (answered, _) = answer_about(&squatter, &snapshot, &["n"], 0);
+        assert!(answered.has_refusals);
+        nudger.answered(answered, &snapshot);
+        let mut look = |snapshot: &ExtenderSnapshot, now| {
+            let snapshot = Arc::new(snapshot.clone());
+            nudger.look(Timestamp(now), &snapshot, [&squatter].into_iter()).touch
+        };
+        assert_eq!(look(&snapshot, 10), None);
+        snapshot.policy = Arc::new(after);
+        put(&mut snapshot, "n", true, None);
+        assert_eq!(look(&snapshot, 20), None);
+        assert_eq!(look(&snapshot, 200).as_deref(), expected);
     }
 }
 

@@ -66,7 +66,7 @@ fn a_driver_that_waits_to_be_loaded_is_not_ready() {
     let annotations = |value: &str| Strings::from([(key.to_owned(), value.to_owned())]);
     node.meta.annotations = annotations("true");
     assert_eq!(refusal(&pod(1), &node), reason::UPGRADE);
-    trim(&mut node, &Policy::default(), |_| false);
+    trim(&mut node, |_| false);
     assert_eq!(refusal(&pod(1), &node), reason::UPGRADE, "it is kept");
     node.meta.annotations = annotations("");
     assert_eq!(refusal(&pod(1), &node), "");

@@ -189,6 +189,7 @@ pub fn explain_node(
         },
         "checks": checks.collect::<Vec<_>>(),
         "lossMicroGpus": told.loss,
+        "elastic": {"is": told.is_elastic, "by": told.elastic_by.word()},
     }))
 }
 

@@ -113,6 +113,7 @@ pub fn seen<'a>(node: &'a Node, pods: Vec<&'a Taken>, slices: Option<&'a GpuSlic
         slices,
         pods,
         is_to_go: false,
+        is_scaled: false,
         price_milli: 1000,
     }
 }

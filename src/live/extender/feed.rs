@@ -22,6 +22,15 @@ const DISCOVERED: &str = "nvidia.com/gfd.timestamp";
 /// What is watched for the extender.
 pub const KINDS: [Kind; 4] = [Kind::Pod, Kind::Node, Kind::Namespace, Kind::ResourceSlice];
 
+/// What a controller knows of the days of nodes, by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prospects {
+    /// Chosen to go.
+    pub to_go: BTreeSet<String>,
+    /// Come and go with demand: somebody scales their pools.
+    pub elastic: BTreeSet<String>,
+}
+
 /// See the module.
 pub struct Feed {
     snapshot: ExtenderSnapshot,
@@ -37,8 +46,7 @@ pub struct Feed {
     slices_of: BTreeMap<String, BTreeSet<String>>,
     boots: Boots,
     arrivals: Arrivals,
-    /// Nodes chosen to go.
-    to_go: BTreeSet<String>,
+    prospects: Prospects,
     /// Nodes to digest anew.
     marked: BTreeSet<String>,
     has_news: bool,
@@ -72,7 +80,7 @@ impl Feed {
             slices_of: BTreeMap::new(),
             boots: Boots::default(),
             arrivals: Arrivals::default(),
-            to_go: BTreeSet::new(),
+            prospects: Prospects::default(),
             marked: BTreeSet::new(),
             has_news: false,
         }
@@ -101,11 +109,20 @@ impl Feed {
         Some(&self.nodes.get(name)?.node.meta.resource_version)
     }
 
-    /// These nodes are chosen to go.
-    pub fn set_to_go(&mut self, names: BTreeSet<String>) {
-        let changed = names.symmetric_difference(&self.to_go).cloned();
-        self.marked.extend(changed);
-        self.to_go = names;
+    /// What the controller says of nodes.
+    pub fn set_prospects(&mut self, new: Prospects) {
+        let known = std::mem::replace(&mut self.prospects, new);
+        let new = &self.prospects;
+        self.marked.extend(new.to_go.symmetric_difference(&known.to_go).cloned());
+        self.marked.extend(new.elastic.symmetric_difference(&known.elastic).cloned());
+    }
+
+    /// Another policy: all nodes are digested anew. What jobs have come so far was counted by the old one; it
+    /// fades.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.snapshot.policy = Arc::new(policy);
+        self.marked.extend(self.nodes.iter().map(|(name, _)| name.clone()));
+        self.has_news = true;
     }
 
     /// Takes news that were heard at `now`.
@@ -167,7 +184,8 @@ impl Feed {
         self.snapshot.set_node(&Seen {
             ready_since: known.ready_since,
             rebooted: known.rebooted,
-            is_to_go: self.to_go.contains(name),
+            is_to_go: self.prospects.to_go.contains(name),
+            is_scaled: self.prospects.elastic.contains(name),
             ..seen
         });
     }
@@ -233,7 +251,7 @@ impl Feed {
     }
 
     fn put_node(&mut self, mut node: Node, now: Timestamp) {
-        trim(&mut node, &self.snapshot.policy, |key| key == DISCOVERED);
+        trim(&mut node, |key| key == DISCOVERED);
         let name = node.meta.name.clone();
         let stamp = node.meta.labels.get(DISCOVERED).map_or("", String::as_str);
         let gpus = node.allocatable.extended.values().copied().fold(0, u64::saturating_add);

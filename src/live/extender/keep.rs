@@ -1,8 +1,10 @@
 //! The extender at work: watches' news into the feed, its snapshots to the server.
 
 use super::{
-    feed::{Feed, KINDS},
+    feed::{Feed, KINDS, Prospects},
+    files,
     meters::Meters,
+    policy_file::{PolicyError, PolicySource},
     server::{FindPod, Service, Settings, serve},
     tls::{Tls, TlsError, TlsFiles},
 };
@@ -13,7 +15,6 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use std::{
-    collections::BTreeSet,
     io,
     sync::{Arc, Mutex},
     time::Duration,
@@ -33,8 +34,6 @@ const PAUSE: Duration = Duration::from_millis(3);
 const TURN: Duration = Duration::from_millis(100);
 /// Health is told this often.
 const TELL: Duration = Duration::from_secs(1);
-/// Certificate files are looked at this often.
-const CERTIFICATES: Duration = Duration::from_secs(10);
 
 /// What the extender is told when it starts.
 #[derive(Clone, Debug)]
@@ -42,9 +41,11 @@ pub struct ExtenderSettings {
     /// Where the verbs are served.
     pub listen: String,
     /// Who may use GPU nodes.
-    pub policy: Policy,
+    pub policy: PolicySource,
     /// Certificates; `None` = plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// Files of policy and certificates are looked at this often.
+    pub look_every: Duration,
     /// Bounds of the server.
     pub limits: Settings,
 }
@@ -88,8 +89,8 @@ pub struct Footing {
 pub struct Extender {
     /// They end after the `stop` that was given.
     pub tasks: Vec<JoinHandle<()>>,
-    /// Names of nodes that are chosen to go.
-    pub to_go: watch::Sender<BTreeSet<String>>,
+    /// A controller says here what becomes of nodes.
+    pub prospects: watch::Sender<Prospects>,
 }
 
 /// Pods that wait although nodes would take them.
@@ -116,13 +117,15 @@ pub async fn start(
     let address = settings.listen;
     let listener = TcpListener::bind(&address).await.and_then(TcpListener::into_std);
     let listener = listener.map_err(|source| StartError::Listen { address, source })?;
-    let shared = Arc::new(ArcSwap::from_pointee(ExtenderSnapshot::new(settings.policy.clone())));
-    let feed = Arc::new(Mutex::new(Feed::new(settings.policy)));
+    let policy = settings.policy.policy();
+    let shared = Arc::new(ArcSwap::from_pointee(ExtenderSnapshot::new(policy.clone())));
+    let feed = Arc::new(Mutex::new(Feed::new(policy.clone())));
+    let (to_policies, policies) = watch::channel(policy.clone());
     let (meters, clock) = (footing.meters.clone(), footing.clock);
     let known = Arc::clone(&feed);
     let pods: FindPod = Arc::new(move |key| find(&known, key));
     let service = Service::new(Arc::clone(&shared), clock, meters.clone(), pods, settings.limits);
-    let (to_go, going) = watch::channel(BTreeSet::new());
+    let (to_prospects, prospects) = watch::channel(Prospects::default());
     let service = Arc::new(service);
     let (served, certificates, end) = (Arc::clone(&service), tls.clone(), stop.clone());
     let mut tasks = vec![alone(async move || match TcpListener::from_std(listener) {
@@ -130,16 +133,39 @@ pub async fn start(
         Err(why) => tracing::error!(%why, "the extender cannot serve"),
     })?];
     if let Some(tls) = tls {
-        let stop = stop.clone();
+        let (every, stop, meters) = (settings.look_every, stop.clone(), meters.clone());
         tasks.push(tokio::spawn(async move {
-            tls.follow(CERTIFICATES, stop, |are_used| meters.note_certificates(are_used)).await;
+            tls.follow(every, stop, |are_used| meters.note_certificates(are_used)).await;
         }));
     }
+    if settings.policy.has_file() {
+        let (every, stop) = (settings.look_every, stop.clone());
+        tasks.push(tokio::spawn(follow(settings.policy, to_policies, every, stop, meters)));
+    }
     let nudger = Nudger::default();
-    let keeper = Keeper { feed, shared, service, nudger, going, footing, had_stranded: false };
+    let keeper =
+        Keeper { feed, shared, service, nudger, prospects, policies, footing, had_stranded: false };
     // Scoring thousands of nodes anew must not hold up requests.
     tasks.push(alone(|| keeper.keep(stop))?);
-    Ok(Extender { tasks, to_go })
+    Ok(Extender { tasks, prospects: to_prospects })
+}
+
+/// Sends each policy that the file has from now on.
+async fn follow(
+    mut source: PolicySource,
+    to: watch::Sender<Policy>,
+    every: Duration,
+    stop: CancellationToken,
+    meters: Meters,
+) {
+    let look = || {
+        let is_new = source.reload()?;
+        if is_new {
+            to.send_replace(source.policy().clone());
+        }
+        Ok::<_, PolicyError>(is_new)
+    };
+    files::follow("policy", every, stop, look, |is_used| meters.note_policy(is_used)).await;
 }
 
 /// Runs on a thread with a runtime of its own. Where one thread reads, answers and writes, no other has to be
@@ -161,7 +187,8 @@ struct Keeper {
     service: Arc<Service>,
     nudger: Nudger,
     had_stranded: bool,
-    going: watch::Receiver<BTreeSet<String>>,
+    prospects: watch::Receiver<Prospects>,
+    policies: watch::Receiver<Policy>,
     footing: Footing,
 }
 
@@ -197,8 +224,11 @@ impl Keeper {
         for event in first.into_iter().chain(std::iter::from_fn(|| events.try_recv().ok())) {
             feed.apply(event, now);
         }
-        if self.going.has_changed().unwrap_or_default() {
-            feed.set_to_go(self.going.borrow_and_update().clone());
+        if self.prospects.has_changed().unwrap_or_default() {
+            feed.set_prospects(self.prospects.borrow_and_update().clone());
+        }
+        if self.policies.has_changed().unwrap_or_default() {
+            feed.set_policy(self.policies.borrow_and_update().clone());
         }
         if let Some(snapshot) = feed.publish(now) {
             self.shared.store(Arc::new(snapshot));

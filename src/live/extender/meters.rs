@@ -47,6 +47,7 @@ pub struct Meters {
     nodes: Gauge,
     handshakes: Counter,
     certificates: Family<Outcome, Counter>,
+    policies: Family<Outcome, Counter>,
     stranded: Gauge,
     nudges: Family<Outcome, Counter>,
 }
@@ -70,6 +71,7 @@ impl Default for Meters {
             nodes: Gauge::default(),
             handshakes: Counter::default(),
             certificates: Family::default(),
+            policies: Family::default(),
             stranded: Gauge::default(),
             nudges: Family::default(),
         }
@@ -98,6 +100,8 @@ impl Meters {
         to.register("extender_nudges", nudges, self.nudges.clone());
         let certificates = "Certificate files found changed, by what came of it";
         to.register("extender_certificates", certificates, self.certificates.clone());
+        let policies = "Policy files found changed, by what came of it";
+        to.register("extender_policies", policies, self.policies.clone());
     }
 
     /// A request was answered.
@@ -144,7 +148,22 @@ impl Meters {
 
     /// Certificate files have changed, and are used or cannot be.
     pub fn note_certificates(&self, are_used: bool) {
-        let outcome = if are_used { "used" } else { "refused" };
-        self.certificates.get_or_create(&Outcome { outcome }).inc();
+        note_file(&self.certificates, are_used);
     }
+
+    /// How often the policy file was found changed with this outcome.
+    #[cfg(test)]
+    pub(super) fn policies(&self, outcome: &'static str) -> u64 {
+        self.policies.get_or_create(&Outcome { outcome }).get()
+    }
+
+    /// The policy file has changed, and is used or cannot be.
+    pub fn note_policy(&self, is_used: bool) {
+        note_file(&self.policies, is_used);
+    }
+}
+
+fn note_file(counts: &Family<Outcome, Counter>, is_used: bool) {
+    let outcome = if is_used { "used" } else { "refused" };
+    counts.get_or_create(&Outcome { outcome }).inc();
 }

@@ -4,6 +4,7 @@ mod certificates;
 mod connections;
 mod explained;
 mod goldens;
+mod policies;
 mod quiet;
 
 use super::{

@@ -4,6 +4,7 @@
 //! A connection keeps what it was made with; new ones get what is there. Files that do not fit together (one
 //! of them was written, the other not yet) change nothing and are tried again.
 
+use super::files;
 use arc_swap::ArcSwap;
 use std::{
     fs,
@@ -187,22 +188,6 @@ impl Tls {
     /// Looks at the files every so often until `stop`. `told`: `true` = new certificates, `false` = they cannot
     /// be used.
     pub async fn follow(&self, every: Duration, stop: CancellationToken, told: impl Fn(bool)) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(every) => {}
-            }
-            match self.reload() {
-                Ok(false) => {}
-                Ok(true) => {
-                    tracing::info!("certificates of the extender are new");
-                    told(true);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "certificates of the extender stay as they were");
-                    told(false);
-                }
-            }
-        }
+        files::follow("certificates", every, stop, || self.reload(), told).await;
     }
 }

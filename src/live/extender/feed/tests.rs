@@ -4,7 +4,7 @@ mod lists;
 
 use super::*;
 use crate::{
-    extender::{Verdict, verdict},
+    extender::{NodeView, Verdict, verdict},
     live::extender::facts::namespace,
     model::object::{Effect, Meta, Resources, Strings, Taint},
     time::Millis,
@@ -148,20 +148,30 @@ fn a_reboot_between_two_snapshots_is_noticed() {
 }
 
 #[test]
-fn namespaces_and_nodes_to_go_are_taken_over() {
+fn namespaces_and_what_the_controller_says_are_taken_over() {
     let mut feed = synced();
     let labels = [("prewarm.dev/gpu-access".to_owned(), "denied".to_owned())].into();
     let denied = namespace("ml", &labels, &Strings::new());
     tell(&mut feed, [Event::Namespace(Box::new(denied)), Event::Node(Box::new(node("n", 8)))], 1);
-    feed.set_to_go(["n".to_owned()].into());
+    let n = || BTreeSet::from(["n".to_owned()]);
+    feed.set_prospects(Prospects { to_go: n(), elastic: BTreeSet::new() });
     let snapshot = feed.publish(Timestamp(1)).unwrap();
     assert_eq!(snapshot.namespace("ml").unwrap().access, Some(false));
-    assert!(snapshot.find("n").unwrap().1.is_to_go);
-    feed.set_to_go(BTreeSet::new());
+    let fate = |view: &NodeView| (view.is_to_go, view.is_elastic);
+    assert_eq!(fate(snapshot.find("n").unwrap().1), (true, false));
+    feed.set_prospects(Prospects { to_go: n(), elastic: n() });
+    let snapshot = feed.publish(Timestamp(1)).unwrap();
+    assert_eq!(fate(snapshot.find("n").unwrap().1), (true, true));
+    feed.set_prospects(Prospects { to_go: BTreeSet::new(), elastic: n() });
+    assert_eq!(fate(feed.publish(Timestamp(1)).unwrap().find("n").unwrap().1), (false, true));
+    feed.set_prospects(Prospects::default());
     let gone = Event::Gone { kind: Kind::Namespace, key: "ml".into() };
     tell(&mut feed, [gone], 2);
     let snapshot = feed.publish(Timestamp(2)).unwrap();
-    assert!(snapshot.namespace("ml").is_none() && !snapshot.find("n").unwrap().1.is_to_go);
+    assert!(snapshot.namespace("ml").is_none());
+    assert_eq!(fate(snapshot.find("n").unwrap().1), (false, false));
+    feed.set_prospects(Prospects::default());
+    assert!(feed.publish(Timestamp(3)).is_none(), "nothing new, no new snapshot");
 }
 
 #[test]
@@ -182,6 +192,63 @@ fn slices_of_dra_are_added_up_by_node() {
     assert!(!feed.publish(Timestamp(2)).unwrap().find("n").unwrap().1.awaits_slices);
     tell(&mut feed, [Event::Gone { kind: Kind::ResourceSlice, key: "a".into() }], 3);
     assert!(feed.publish(Timestamp(3)).unwrap().find("n").unwrap().1.awaits_slices);
+}
+
+/// A label is kept that says whether the node comes and goes, and counts before the controller.
+#[test]
+fn a_node_says_itself_whether_it_comes_and_goes() {
+    let mut feed = synced();
+    let told = |feed: &mut Feed, said: &str| {
+        let mut node = node("n", 8);
+        node.meta.labels.insert("prewarm.dev/elastic".into(), said.into());
+        tell(feed, [Event::Node(Box::new(node))], 1);
+        feed.publish(Timestamp(1)).unwrap().find("n").unwrap().1.is_elastic
+    };
+    assert!(told(&mut feed, "true") && !told(&mut feed, "false"));
+    let elastic = ["n".to_owned()].into();
+    feed.set_prospects(Prospects { elastic, ..Prospects::default() });
+    assert!(!told(&mut feed, "false") && told(&mut feed, "whatever"));
+}
+
+/// What was dropped and what was noticed before a policy came is there for it: conditions, models, times.
+#[test]
+fn another_policy_holds_for_nodes_that_do_not_change() {
+    let mut feed = synced();
+    let mut odd = node("n", 8);
+    odd.meta.labels.insert("nvidia.com/gpu.product".into(), "T4".into());
+    for (kind, is_true) in [("XidStorm", true), ("FanStopped", false)] {
+        let (kind, status) = (kind.to_owned(), Some(is_true));
+        let condition = crate::model::object::Condition { kind, status, ..Default::default() };
+        odd.conditions.push(condition);
+    }
+    tell(&mut feed, [Event::Node(Box::new(odd))], 1_000);
+    let before = feed.publish(Timestamp(1_000)).unwrap();
+    let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let with = |policy: Policy| {
+        feed.set_policy(policy);
+        let snapshot = feed.publish(Timestamp(2_000)).unwrap();
+        let view = snapshot.find("n").unwrap().1.clone();
+        (snapshot.generation, view)
+    };
+    let mut with = with;
+    let usual = before.find("n").unwrap().1.clone();
+    assert_eq!((usual.lacks, usual.price_milli, usual.taints.len()), (None, 1000, 1));
+    let policy = Policy {
+        unhealthy_conditions: set(&["XidStorm"]),
+        prices_milli: [("T4".to_owned(), 350)].into(),
+        gpu_taints: set(&["other"]),
+        settle: Millis::from_secs(60),
+        elastic: Some(true),
+        ..Policy::default()
+    };
+    let (generation, view) = with(policy);
+    assert!(generation > before.generation);
+    assert_eq!(view.lacks, Some(crate::extender::reason::HEALTH));
+    assert_eq!((view.price_milli, view.taints.len(), view.is_elastic), (350, 0, true));
+    assert_eq!(view.held.unwrap().until, Timestamp(61_000), "ready since it was first seen");
+    let fans = Policy { unhealthy_conditions: set(&["FanStopped"]), ..Policy::default() };
+    assert_eq!(with(fans).1.lacks, None);
+    assert_eq!(with(Policy::default()).1, usual);
 }
 
 /// A hold that is over must not be looked at for every request: nodes alike would not share a verdict.
