@@ -17,6 +17,7 @@ use crate::{
 };
 use std::{fs, os::unix::fs::symlink, path::Path, time::Instant};
 use tokio::sync::mpsc;
+use tokio_util::sync::DropGuard;
 
 /// What a kubelet makes of a ConfigMap. `round` must be another each time.
 fn mount(folder: &Path, round: u32, text: &str) {
@@ -42,6 +43,8 @@ struct Bench {
     meters: Meters,
     events: mpsc::Sender<Event>,
     stop: CancellationToken,
+    /// A test that fails ends as well.
+    _guard: DropGuard,
 }
 
 impl Bench {
@@ -68,7 +71,8 @@ impl Bench {
         };
         let stop = CancellationToken::new();
         let extender = keep::start(settings, footing, stop.clone()).await.unwrap();
-        Self { extender, address, meters, events, stop }
+        let guard = stop.clone().drop_guard();
+        Self { extender, address, meters, events, stop, _guard: guard }
     }
 
     async fn tell(&self, events: impl IntoIterator<Item = Event>) {
