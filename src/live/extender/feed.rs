@@ -138,8 +138,9 @@ impl Feed {
         for name in std::mem::take(&mut self.marked) {
             self.digest(&name, now);
         }
-        if let Some(mix) = self.arrivals.news(now) {
-            self.snapshot.set_mix(&mix);
+        match self.arrivals.news(now) {
+            Some(mix) => self.snapshot.set_mix(&mix),
+            None => self.snapshot.follow_supply(),
         }
         self.snapshot.is_synced = self.is_synced();
         self.snapshot.at = now;
