@@ -29,7 +29,7 @@ fn shape(nth: u32) -> Part {
         devices,
         milli: 1000,
         cpu_milli: devices * size * 1500,
-        memory_mib: devices * size << 13,
+        memory_mib: (devices * size) << 13,
     }
 }
 

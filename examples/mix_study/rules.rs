@@ -25,8 +25,8 @@ pub(crate) enum Rule {
     Fading { half_life: u32 },
     /// Counts that fade with time, shrunk towards another such rule.
     Recent { half_life: u32, pseudo: u32, towards: u32 },
-    /// Counts of the same hours of day, shrunk towards counts of all hours (`None` = the mean of spans). `weekend`: which day of seven is the
-    /// first of two that are kept apart; `None` = all days are alike.
+    /// Counts of the same hours of day, shrunk towards counts of all hours (`None` = the mean of spans). `weekend`:
+    /// which day of seven is the first of two that are kept apart; `None` = all days are alike.
     ByHour { weekend: Option<usize>, half_life: u32, pseudo: u32, towards: Option<u32> },
     /// The mean of what is said by counts that fade fast and slowly, each shrunk towards the slower one before it.
     Spans { pseudo: u32 },
@@ -53,10 +53,10 @@ impl Rule {
     }
 
     pub(crate) fn forecaster(self, shapes: usize) -> Box<dyn Forecaster> {
-        let counts = |half_life: u32| Counts::new(shapes, half_life, u32::MAX);
+        let counts = |half_life: u32| Tally::new(shapes, half_life, u32::MAX);
         match self {
             Self::All => Box::new(counts(0)),
-            Self::Halved { after } => Box::new(Counts::new(shapes, 0, after)),
+            Self::Halved { after } => Box::new(Tally::new(shapes, 0, after)),
             Self::Fading { half_life } => Box::new(counts(half_life)),
             Self::Recent { half_life, pseudo, towards } => {
                 let (near, far) = (counts(half_life), Box::new(counts(towards)));
@@ -78,7 +78,7 @@ impl Rule {
                 let experts = EXPERTS.iter().map(|rule| rule.forecaster(shapes));
                 let experts: Vec<_> = experts.collect();
                 let (weights, said) = (vec![0.0; experts.len()], Vec::new());
-                Box::new(Experts { experts, said, weights, rate, share })
+                Box::new(Panel { experts, said, weights, rate, share })
             }
         }
     }
@@ -161,7 +161,7 @@ pub(crate) trait Forecaster {
 }
 
 #[derive(Clone)]
-struct Counts {
+struct Tally {
     counts: Vec<f64>,
     kept: f64,
     halved_at: f64,
@@ -169,14 +169,14 @@ struct Counts {
     faded: usize,
 }
 
-impl Counts {
+impl Tally {
     fn new(shapes: usize, half_life: u32, halved_at: u32) -> Self {
         let kept = if half_life > 0 { 0.5_f64.powf(1.0 / f64::from(half_life)) } else { 1.0 };
         Self { counts: vec![0.0; shapes], kept, halved_at: f64::from(halved_at), faded: 0 }
     }
 }
 
-impl Forecaster for Counts {
+impl Forecaster for Tally {
     fn note(&mut self, hour: usize, arrived: &[f64]) {
         let kept = self.kept.powi((hour - self.faded) as i32);
         self.faded = hour;
@@ -195,7 +195,7 @@ impl Forecaster for Counts {
 
 /// Counts by hour of day, of two kinds of days if there are.
 struct Slots {
-    slots: Vec<Counts>,
+    slots: Vec<Tally>,
     weekend: Option<usize>,
 }
 
@@ -236,7 +236,7 @@ impl<T: Forecaster> Forecaster for Shrunk<T> {
 }
 
 struct Spans {
-    spans: [Counts; SPANS.len()],
+    spans: [Tally; SPANS.len()],
     pseudo: f64,
 }
 
@@ -281,7 +281,7 @@ fn start(hour: usize) -> Timestamp {
     Timestamp::ZERO + Millis::from_hours(hour as i64)
 }
 
-struct Experts {
+struct Panel {
     experts: Vec<Box<dyn Forecaster>>,
     /// What they said of this hour.
     said: Vec<Vec<f64>>,
@@ -291,7 +291,7 @@ struct Experts {
     share: f64,
 }
 
-impl Forecaster for Experts {
+impl Forecaster for Panel {
     fn note(&mut self, hour: usize, arrived: &[f64]) {
         for (weight, said) in self.weights.iter_mut().zip(&self.said) {
             *weight -= self.rate * loss(said, arrived, |_| 1.0);
@@ -312,7 +312,7 @@ impl Forecaster for Experts {
     }
 }
 
-impl Experts {
+impl Panel {
     /// Weights that sum up to 1.
     fn plain(&self) -> Vec<f64> {
         let best = self.weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -604,6 +604,11 @@ proptest! {
             let seen = Seen { pods: vec![&other], ready_since, is_to_go: *is_to_go, price_milli, ..seen(&node) };
             snapshot.set_node(&seen);
         }
+        for node in snapshot.nodes() {
+            let loss = |part| snapshot.mix().loss(&node.room, node.model_bits, part);
+            let alone = snapshot.mix().classes().iter().map(|one| node.room.fits(&one.part).then(|| loss(&one.part)));
+            prop_assert_eq!(node.losses.to_vec(), alone.collect::<Vec<_>>());
+        }
         let by_kind = Ask::new(&pod(gpus), None, &snapshot.policy);
         let by_node = Ask { gang: Some(("ml/nobody".into(), 1)), ..by_kind.clone() };
         let names: Vec<String> = (0..32).map(|name| format!("n{name}")).collect();
