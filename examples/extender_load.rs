@@ -183,7 +183,7 @@ fn head(text: &[u8]) -> Option<(usize, usize)> {
     let end = text.windows(4).position(|four| four == b"\r\n\r\n")?;
     let told = String::from_utf8_lossy(&text[..end]).to_lowercase();
     let length = told.lines().find_map(|line| line.strip_prefix("content-length: "));
-    Some((end + 4, length.and_then(|text| text.trim().parse().ok()).expect("a length")))
+    Some((end + 4, length?.trim().parse().ok()?))
 }
 
 async fn fill(sender: &mpsc::Sender<Event>, nodes: usize) {

@@ -4,7 +4,11 @@
 //! the cluster has (then 130 % of it); what does not fit is turned away. The figure is the share of all GPUs
 //! given out. Nodes and jobs: Alibaba GPU trace 2023, `openb_*.csv[.gz]`.
 //!
-//! `cargo run --release --no-default-features --example openb -- FOLDER [mix,..] [placement,..] [seeds] [first seed]`
+//! `cargo run --release --no-default-features --example openb -- FOLDER [mix,..] [placement,..] [seeds] [first seed] [jobs an hour]`
+//!
+//! Without jobs an hour all arrive at once, and what has come counts the same however long ago. With them the jobs
+//! to come are learned as they are elsewhere, old ones fading: a handicap here, where the order is random. 8 GPU
+//! jobs an hour arrived in the trace.
 //!
 //! # Source
 //! Weng et al., USENIX ATC 2023, section 6 and the simulator that goes with it: each job of the trace once,
@@ -15,8 +19,10 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark that cannot go on stops")]
 
 use prewarm::{
+    forecast::shape_mix::ShapeMix,
     model::Pool,
     packing::{Class, LOSS_STEP, Mix, Part, Room},
+    time::Timestamp,
 };
 use rand_chacha::{
     ChaCha8Rng,
@@ -114,22 +120,25 @@ fn best_fit(node: &Node, job: &Job, _: &Mix, _: &mut ChaCha8Rng) -> (i128, i128)
 
 /// Share of GPUs given out when as many were asked for as there are, and at the end, in thousandths of a
 /// percent.
-fn run(input: &Input, score: Score, seed: u64) -> (f64, f64) {
+fn run(input: &Input, score: Score, per_hour: i64, seed: u64) -> (f64, f64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let order = arrivals(input, &mut rng);
     let mut nodes = input.nodes.clone();
     let capacity: u64 = nodes.iter().map(|node| u64::from(node.gpus) * 1000).sum();
     let (mut arrived, mut placed, mut at_full) = (0, 0, None);
-    let mut counts = vec![0_u64; input.classes.len()];
-    let (mut mix, mut next_look) = (Mix::default(), 1);
+    let (mut mix, mut shapes) = (Mix::default(), ShapeMix::default());
+    let mut gpu_jobs = 0;
     let mut memo: Vec<Memo> = vec![Memo::default(); input.classes.len()];
     let mut changed: Vec<usize> = Vec::new();
-    for (nth, class) in order.into_iter().enumerate() {
+    for class in order {
         let job = input.classes[class];
-        counts[class] += 1;
-        if nth as u64 + 1 >= next_look {
-            next_look = nth as u64 + 1 + (nth as u64 + 1) / 20 + 1;
-            mix = learned(input, &counts);
+        let now = Timestamp(i64::checked_div(gpu_jobs * 3_600_000, per_hour).unwrap_or_default());
+        if job.part.devices > 0 {
+            shapes.note(class, now);
+            gpu_jobs += 1;
+        }
+        if let Some(expected) = shapes.news(now) {
+            mix = learned(input, &expected);
             for memo in &mut memo {
                 memo.scores.clear();
             }
@@ -171,12 +180,15 @@ struct Memo {
     seen: usize,
 }
 
-fn learned(input: &Input, counts: &[u64]) -> Mix {
-    let class = |(job, &weight): (&Job, &u64)| Class { part: job.part, models: job.models, weight };
+fn learned(input: &Input, expected: &[(usize, u64)]) -> Mix {
+    let class = |&(class, weight): &(usize, u64)| {
+        let Job { part, models } = input.classes[class];
+        Class { part, models, weight }
+    };
     let gpus = |node: &Node| u64::from(node.gpus);
     let supply =
         |models| input.nodes.iter().filter(|node| node.model & models != 0).map(gpus).sum();
-    Mix::with_supply(input.classes.iter().zip(counts).map(class), supply)
+    Mix::with_supply(expected.iter().map(class), supply)
 }
 
 /// Each job once and random ones again until 130 % of the GPUs are asked for, shuffled.
@@ -274,14 +286,15 @@ fn main() {
     let wanted = args.next().unwrap_or_default();
     let seeds: u64 = args.next().map_or(10, |text| text.parse().expect("seeds: a number"));
     let first: u64 = args.next().map_or(42, |text| text.parse().expect("first seed: a number"));
+    let per_hour: i64 = args.next().map_or(0, |text| text.parse().expect("jobs an hour: a number"));
     for mix in mixes.split(',') {
         let input = read(&folder, mix);
         for (name, score) in PLACEMENTS {
             if !wanted.is_empty() && !wanted.split(',').any(|one| one == name) {
                 continue;
             }
-            let runs: Vec<(f64, f64)> =
-                (0..seeds).into_par_iter().map(|seed| run(&input, score, first + seed)).collect();
+            let run = |seed| run(&input, score, per_hour, first + seed);
+            let runs: Vec<(f64, f64)> = (0..seeds).into_par_iter().map(run).collect();
             let mean = |of: fn(&(f64, f64)) -> f64| runs.iter().map(of).sum::<f64>() / seeds as f64;
             println!("{mix:14} {name:14} {:6.2} {:6.2}", mean(|run| run.0), mean(|run| run.1));
         }

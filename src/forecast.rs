@@ -6,6 +6,7 @@
 //! needed, [`scenarios`] what of it would be missing now, [`bins`] say in which situation, [`quantile`] turns both into a table, [`calibration`]
 //! makes its quantile mean what it says, and [`drift`] notices when the past stops counting. [`gaps`] say after how long an
 //! idle node had better go. [`profile`] forecasts demand that follows the hours of the week.
+//! [`shape_mix`] says which shapes of jobs come next.
 //!
 //! Knows nothing of free capacity, nodes on their way or money; a price is at most a time it is worth.
 
@@ -26,6 +27,7 @@ pub mod profile;
 pub mod quantile;
 pub mod scenarios;
 mod seasonal;
+pub mod shape_mix;
 
 pub use fourier::{Denoise, denoise};
 pub use history::DemandHistory;

@@ -1,61 +1,25 @@
-//! The jobs to come, learned from those that came: how often each shape of GPU pod arrives.
-//!
-//! Counted as in the simulator's placement, with one difference: old arrivals fade, so that a cluster that is
-//! used differently since last month is scored by how it is used now.
+//! The jobs to come, learned from those that came: how often each shape of GPU pod is expected, as in the
+//! simulator's placement.
 
 use super::Ask;
-use crate::packing::Part;
-use std::collections::BTreeMap;
+use crate::{forecast::shape_mix::ShapeMix, packing::Part, time::Timestamp};
 
-/// Beyond so many arrivals all counts are halved.
-const REMEMBERED: u64 = 20_000;
-/// Shapes remembered; beyond them the rarest are forgotten.
-const SHAPES: usize = 256;
-
-/// Arrivals by shape.
+/// Arrivals by what a pod asks of a node and the models it takes.
 #[derive(Clone, Debug, Default)]
-pub struct Arrivals {
-    counts: BTreeMap<(Part, Vec<String>), u64>,
-    seen: u64,
-    next_refresh: u64,
-}
+pub struct Arrivals(ShapeMix<(Part, Vec<String>)>);
 
 impl Arrivals {
-    /// A pod has come. Those without GPUs do not count.
-    pub fn note(&mut self, ask: &Ask) {
-        if ask.part.devices == 0 || ask.is_exempt {
-            return;
-        }
-        *self.counts.entry((ask.part, ask.models.clone())).or_default() += 1;
-        self.seen += 1;
-        if self.seen >= REMEMBERED {
-            self.fade();
+    /// A pod has come, now or earlier. Those without GPUs do not count.
+    pub fn note(&mut self, ask: &Ask, at: Timestamp) {
+        if ask.part.devices > 0 && !ask.is_exempt {
+            self.0.note((ask.part, ask.models.clone()), at);
         }
     }
 
-    fn fade(&mut self) {
-        self.counts.retain(|_, count| {
-            *count /= 2;
-            *count > 0
-        });
-        while self.counts.len() > SHAPES {
-            let rarest = self.counts.iter().min_by_key(|&(_, &count)| count);
-            let Some(rarest) = rarest.map(|(shape, _)| shape.clone()) else { break };
-            self.counts.remove(&rarest);
-        }
-        self.seen = self.counts.values().sum();
-        self.next_refresh = self.seen;
-    }
-
-    /// What [`super::ExtenderSnapshot::set_mix`] takes, when there are 5 % more arrivals than the last time.
-    pub fn news(&mut self) -> Option<Vec<(Part, Vec<String>, u64)>> {
-        if self.seen < self.next_refresh || self.seen == 0 {
-            return None;
-        }
-        self.next_refresh = self.seen + self.seen / 20 + 1;
-        let class =
-            |((part, models), &count): (&(Part, Vec<String>), &u64)| (*part, models.clone(), count);
-        Some(self.counts.iter().map(class).collect())
+    /// What [`super::ExtenderSnapshot::set_mix`] takes, as often as [`ShapeMix::news`] has any.
+    pub fn news(&mut self, now: Timestamp) -> Option<Vec<(Part, Vec<String>, u64)>> {
+        let flat = |((part, models), weight)| (part, models, weight);
+        Some(self.0.news(now)?.into_iter().map(flat).collect())
     }
 }
 
@@ -64,44 +28,23 @@ mod tests {
     use super::*;
     use crate::{extender::Policy, model::object::Pod};
 
-    fn ask(gpus: u64) -> Ask {
-        let mut pod = Pod::default();
-        pod.requests.extended.insert("nvidia.com/gpu".into(), gpus);
-        Ask::new(&pod, None, &Policy::default())
-    }
-
     #[test]
-    fn shapes_are_counted_and_told_after_five_percent_more() {
+    fn pods_that_want_gpus_are_counted() {
+        let ask = |gpus, namespace: &str| {
+            let mut pod = Pod::default();
+            pod.meta.namespace = namespace.into();
+            pod.requests.extended.insert("nvidia.com/gpu".into(), gpus);
+            Ask::new(&pod, None, &Policy::default())
+        };
         let mut arrivals = Arrivals::default();
-        assert_eq!(arrivals.news(), None);
-        arrivals.note(&ask(0));
-        assert_eq!(arrivals.news(), None);
-        for _ in 0..40 {
-            arrivals.note(&ask(1));
+        arrivals.note(&ask(0, "ml"), Timestamp::ZERO);
+        arrivals.note(&ask(8, "kube-system"), Timestamp::ZERO);
+        assert_eq!(arrivals.news(Timestamp::ZERO), None);
+        for gpus in [1, 1, 1, 8] {
+            arrivals.note(&ask(gpus, "ml"), Timestamp::ZERO);
         }
-        assert_eq!(arrivals.news().unwrap()[0].2, 40);
-        arrivals.note(&ask(8));
-        arrivals.note(&ask(8));
-        assert_eq!(arrivals.news(), None);
-        arrivals.note(&ask(8));
-        let counts: Vec<u64> = arrivals.news().unwrap().iter().map(|one| one.2).collect();
-        assert_eq!(counts, [40, 3]);
-    }
-
-    /// What keeps nodes running comes with every node: it says nothing of jobs.
-    #[test]
-    fn exempt_pods_are_no_jobs() {
-        let mut arrivals = Arrivals::default();
-        arrivals.note(&Ask { is_exempt: true, ..ask(1) });
-        assert_eq!(arrivals.news(), None);
-    }
-
-    #[test]
-    fn old_arrivals_fade() {
-        let mut arrivals = Arrivals::default();
-        for _ in 0..REMEMBERED {
-            arrivals.note(&ask(1));
-        }
-        assert_eq!(arrivals.news().unwrap()[0].2, REMEMBERED / 2);
+        let told = arrivals.news(Timestamp::ZERO).unwrap();
+        let told: Vec<(u32, u64)> = told.iter().map(|one| (one.0.devices, one.2)).collect();
+        assert_eq!(told, [(1, 750_000), (8, 250_000)]);
     }
 }

@@ -9,7 +9,7 @@ use super::{
     view,
 };
 use crate::{
-    packing::{Class, Mix, Part},
+    packing::{Class, Mix, Part, Room},
     time::Timestamp,
 };
 use rayon::prelude::*;
@@ -41,6 +41,8 @@ pub struct ExtenderSnapshot {
     namespaces: Arc<BTreeMap<String, Namespace>>,
     mix: Arc<Mix>,
     models: Arc<Vec<String>>,
+    /// GPUs by bits of the nodes' models.
+    supply: BTreeMap<u64, u64>,
 }
 
 /// Models told apart in scores.
@@ -64,6 +66,7 @@ impl ExtenderSnapshot {
             namespaces: Arc::default(),
             mix: Arc::default(),
             models: Arc::default(),
+            supply: BTreeMap::new(),
         }
     }
 
@@ -136,6 +139,8 @@ impl ExtenderSnapshot {
         let ready_since = view.ready_since;
         self.fresh_until[at] =
             ready_since.map_or(Timestamp(i64::MAX), |since| since + self.policy.fresh);
+        self.take_out(at);
+        *self.supply.entry(view.model_bits).or_default() += u64::from(view.gpus());
         self.hold(at, view.held.is_some());
         self.nodes.put(at, Some(Arc::new(view)));
         at
@@ -151,6 +156,15 @@ impl ExtenderSnapshot {
                 held.remove(&at)
             };
         }
+    }
+
+    /// Nothing is known of the node of this number.
+    fn take_out(&mut self, at: usize) {
+        let Some(Some(node)) = self.nodes.get(at) else { return };
+        if let Some(gpus) = self.supply.get_mut(&node.model_bits) {
+            *gpus -= u64::from(node.gpus());
+        }
+        self.nodes.put(at, None);
     }
 
     fn classify(&mut self, at: usize) {
@@ -181,8 +195,8 @@ impl ExtenderSnapshot {
         if self.names.get(name.into()).is_some()
             && let Some(at) = Arc::make_mut(&mut self.names).remove(name)
         {
+            self.take_out(at as usize);
             self.hold(at as usize, false);
-            self.nodes.put(at as usize, None);
             self.unused.push(at);
         }
     }
@@ -209,11 +223,34 @@ impl ExtenderSnapshot {
             weight: *weight,
         };
         let mix = Mix::with_supply(expected.iter().map(class), |models| self.gpus_of(models));
-        if mix == *self.mix {
-            return;
+        if mix != *self.mix {
+            self.score_all(mix);
         }
+    }
+
+    /// Nodes have come and gone since the mix was set: where that makes a model scarcer, or less so, by more than
+    /// 5 %, all nodes are scored anew.
+    pub fn follow_supply(&mut self) {
+        if let Some(mix) = self.mix.with_other_supply(|models| self.gpus_of(models)) {
+            self.score_all(mix);
+        }
+    }
+
+    /// Nodes of which as much is left share their losses.
+    fn score_all(&mut self, mix: Mix) {
+        let rooms: BTreeSet<(&Room, u64)> =
+            self.nodes().map(|node| (&node.room, node.model_bits)).collect();
+        let rooms: Vec<(Room, u64)> =
+            rooms.into_iter().map(|(room, bits)| (room.clone(), bits)).collect();
+        let losses = rooms.par_iter().map(|(room, bits)| mix.losses(room, *bits).into());
+        let losses: Vec<Arc<[Option<i64>]>> = losses.collect();
+        let losses: BTreeMap<(Room, u64), Arc<[Option<i64>]>> =
+            rooms.into_iter().zip(losses).collect();
         for node in self.nodes.iter_mut().flatten() {
-            Arc::make_mut(node).score(&mix);
+            let alike = losses.get(&(node.room.clone(), node.model_bits));
+            if let Some(alike) = alike.cloned() {
+                Arc::make_mut(node).losses = alike;
+            }
         }
         self.mix = Arc::new(mix);
     }
@@ -272,8 +309,8 @@ impl ExtenderSnapshot {
 
     /// GPUs of all nodes of these models.
     fn gpus_of(&self, models: u64) -> u64 {
-        let of_model = self.nodes().filter(|node| node.model_bits & models != 0);
-        of_model.flat_map(|node| &node.offers).map(|offer| offer.allocatable).sum()
+        let of_model = self.supply.iter().filter(|&(bits, _)| bits & models != 0);
+        of_model.map(|(_, gpus)| gpus).sum()
     }
 
     fn learn_models(&mut self, names: &[String]) {

@@ -507,6 +507,32 @@ fn a_rare_model_is_kept_for_those_who_insist_on_it() {
     assert_eq!(scores(&snapshot, &pod(1), &["a", "b", "c", "d"]), [0, 0, 0, 10]);
 }
 
+/// As above; then two of the three common nodes go. There are as many GPUs of each model now, and more jobs insist
+/// on the common one.
+#[test]
+fn what_is_rare_is_seen_when_nodes_come_and_go() {
+    let of_model = |name: &str, model: &str| {
+        let mut node = node(name);
+        node.meta.labels.insert("nvidia.com/gpu.product".into(), model.into());
+        node
+    };
+    let nodes = [("a", "common"), ("b", "common"), ("c", "common"), ("d", "rare")];
+    let mut snapshot = snapshot(&nodes.map(|(name, model)| of_model(name, model)));
+    let one = Part { devices: 1, milli: 1000, cpu_milli: 0, memory_mib: 0 };
+    let wants = |model: &str, weight| (one, vec![model.to_owned()], weight);
+    snapshot.set_mix(&[wants("common", 2), wants("rare", 1)]);
+    snapshot.follow_supply();
+    assert_eq!(scores(&snapshot, &pod(1), &["a", "d"]), [10, 0]);
+    // A node that is told again counts once.
+    snapshot.set_node(&seen(&of_model("a", "common")));
+    snapshot.remove_node("b");
+    snapshot.remove_node("c");
+    snapshot.remove_node("c");
+    assert_eq!(scores(&snapshot, &pod(1), &["a", "d"]), [10, 0]);
+    snapshot.follow_supply();
+    assert_eq!(scores(&snapshot, &pod(1), &["a", "d"]), [0, 10]);
+}
+
 #[test]
 fn nodes_about_to_go_come_last() {
     let mut candidate = node("candidate");
@@ -671,6 +697,11 @@ proptest! {
             let price_milli = if *is_dear { 4_000 } else { 1_000 };
             let seen = Seen { pods: vec![&other], ready_since, is_to_go: *is_to_go, is_scaled: *is_scaled, price_milli, ..seen(&node) };
             snapshot.set_node(&seen);
+        }
+        for node in snapshot.nodes() {
+            let loss = |part| snapshot.mix().loss(&node.room, node.model_bits, part);
+            let alone = snapshot.mix().classes().iter().map(|one| node.room.fits(&one.part).then(|| loss(&one.part)));
+            prop_assert_eq!(node.losses.to_vec(), alone.collect::<Vec<_>>());
         }
         let by_kind = Ask::new(&pod(gpus), None, &snapshot.policy);
         let by_node = Ask { gang: Some(("ml/nobody".into(), 1)), ..by_kind.clone() };

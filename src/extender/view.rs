@@ -17,7 +17,7 @@ use crate::{
     readiness::{self, Readiness, WAITS_FOR_SAFE_LOAD, is_gpu_resource, is_repartitioning},
     time::Timestamp,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 const PRODUCT_LABELS: [&str; 4] = [
     "nvidia.com/gpu.product",
@@ -124,7 +124,7 @@ pub struct NodeView {
     /// Bits of its models; all bits = unknown.
     pub model_bits: u64,
     /// Loss by class of the mix (see [`Mix::loss`]); `None` = does not fit.
-    pub losses: Vec<Option<i64>>,
+    pub losses: Arc<[Option<i64>]>,
     /// No pod uses its GPUs.
     pub is_idle: bool,
     /// It is chosen to go, or a candidate of cluster-autoscaler.
@@ -150,9 +150,13 @@ impl NodeView {
 
     /// Scores anew against a mix.
     pub fn score(&mut self, mix: &Mix) {
-        let (room, bits) = (&self.room, self.model_bits);
-        let loss = |part| room.fits(part).then(|| mix.loss(room, bits, part));
-        self.losses = mix.classes().iter().map(|class| loss(&class.part)).collect();
+        self.losses = mix.losses(&self.room, self.model_bits).into();
+    }
+
+    /// GPUs of all names that pods may use.
+    pub fn gpus(&self) -> u32 {
+        let sum = self.offers.iter().map(|offer| offer.allocatable).fold(0, u64::saturating_add);
+        u32::try_from(sum).unwrap_or(u32::MAX)
     }
 }
 
@@ -214,7 +218,7 @@ pub fn view(seen: &Seen<'_>, policy: &Policy, model_bits: impl Fn(&[String]) -> 
         clique: label(CLIQUE).to_owned(),
         reserved_for: node.meta.annotations.get(RESERVED_FOR).cloned(),
         room: room(seen, &offers),
-        losses: Vec::new(),
+        losses: Arc::default(),
         is_idle: offers.iter().all(|offer| offer.free >= offer.allocatable),
         is_to_go: seen.is_to_go || node.taints.iter().any(|taint| taint.key == CANDIDATE),
         is_elastic,

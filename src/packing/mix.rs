@@ -59,17 +59,17 @@ impl Mix {
             counts.into_iter().filter(|class| class.weight > 0 && class.part.devices > 0).collect();
         classes.sort_by_key(|&Class { part, models, weight }| (Reverse(weight), part, models));
         cut(&mut classes);
-        let all = supply(u64::MAX);
-        let scarcity = |models: u64| match supply(models) {
-            0 => MILLI,
-            some => {
-                let times = u128::from(all) * u128::from(MILLI) / u128::from(some);
-                times.min(u128::from(SCARCITY_MAX * MILLI)) as u64
-            }
-        };
-        let worth = |class: &Class| class.weight.saturating_mul(scarcity(class.models));
-        let worths = classes.iter().map(worth).collect();
+        let worths = worths(&classes, supply);
         Self { classes, worths }
+    }
+
+    /// The same classes where there are other GPUs now; `None` if that changes what a GPU is worth to any of them
+    /// by 5 % at most.
+    pub fn with_other_supply(&self, supply: impl Fn(u64) -> u64) -> Option<Self> {
+        let worths = worths(&self.classes, supply);
+        let differs = |(&old, &new): (&u64, &u64)| u128::from(old.abs_diff(new)) * 20 > old.into();
+        let is_other = self.worths.iter().zip(&worths).any(differs);
+        is_other.then(|| Self { classes: self.classes.clone(), worths })
     }
 
     /// The classes, most frequent first.
@@ -100,12 +100,23 @@ impl Mix {
     /// jobs accept. Here what a class could use counts the more, the fewer GPUs there are that it takes. On the
     /// nodes and jobs of the paper both leave fewer GPUs idle than fragmentation alone.
     pub fn loss(&self, room: &Room, model: u64, part: &Part) -> i64 {
+        self.loss_of(room, self.usable(room, model), model, part)
+    }
+
+    /// [`Self::loss`] of one job of each class; `None` = it does not fit.
+    pub fn losses(&self, room: &Room, model: u64) -> Vec<Option<i64>> {
+        let usable = self.usable(room, model);
+        let loss = |part| room.fits(part).then(|| self.loss_of(room, usable, model, part));
+        self.classes.iter().map(|class| loss(&class.part)).collect()
+    }
+
+    /// `usable`: of the room as it is.
+    fn loss_of(&self, room: &Room, usable: u128, model: u64, part: &Part) -> i64 {
         let weights: i128 = self.classes.iter().map(|class| i128::from(class.weight)).sum();
         if weights == 0 {
             return 0;
         }
-        let usable = |room: &Room| self.usable(room, model) as i128;
-        let lost = usable(room) - usable(&after(room, part));
+        let lost = usable as i128 - self.usable(&after(room, part), model) as i128;
         let demand = i128::from(part.demand_milli()) * i128::from(VIEWS * MILLI) * weights;
         ((lost - demand) / (i128::from(VIEWS) * weights)) as i64
     }
@@ -119,6 +130,19 @@ impl Mix {
         };
         self.classes.iter().zip(&self.worths).map(of_class).sum()
     }
+}
+
+/// Of each class its weight over the share of all GPUs that it takes, in thousandths.
+fn worths(classes: &[Class], supply: impl Fn(u64) -> u64) -> Vec<u64> {
+    let all = supply(u64::MAX);
+    let scarcity = |models: u64| match supply(models) {
+        0 => MILLI,
+        some => {
+            let times = u128::from(all) * u128::from(MILLI) / u128::from(some);
+            times.min(u128::from(SCARCITY_MAX * MILLI)) as u64
+        }
+    };
+    classes.iter().map(|class| class.weight.saturating_mul(scarcity(class.models))).collect()
 }
 
 /// Keeps the most frequent classes. What is cut counts as the most frequent class that takes the same models, and
@@ -245,6 +269,10 @@ mod tests {
         let mix = Mix::with_supply([any, rare], supply);
         let loss = |model: u64| mix.loss(&node(2, 10_000), model, &part(1, 1000, 0));
         assert_eq!((loss(1), loss(2)), (-500_000, 2_000_000));
+        // A ninth GPU of model 0 makes those of model 1 scarcer by a tenth: 11 / 2 for 10 / 2.
+        assert_eq!(mix.with_other_supply(supply), None);
+        let other = |models: u64| supply(models) + (models & 1);
+        assert_eq!(mix.with_other_supply(other), Some(Mix::with_supply([any, rare], other)));
         let unaware = Mix::new([any, rare]);
         assert_eq!(unaware.loss(&node(2, 10_000), 2, &part(1, 1000, 0)), 0);
     }

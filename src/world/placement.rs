@@ -4,7 +4,11 @@ use super::{
     fleet::{Fleet, NodeId},
     setup::Placement,
 };
-use crate::packing::{Class, DeviceMask, LOSS_STEP, Mix, Part};
+use crate::{
+    forecast::shape_mix::ShapeMix,
+    packing::{Class, DeviceMask, LOSS_STEP, Mix, Part},
+    time::Timestamp,
+};
 use smallvec::{SmallVec, smallvec};
 
 /// Where one part of a job sits.
@@ -18,34 +22,22 @@ pub(super) struct Seat {
 /// Where all parts of one job sit.
 pub(super) type Seats = SmallVec<[Seat; 1]>;
 
-/// The shapes seen so far and how often: what fragmentation is measured against. Learned from the
-/// arrivals up to now, so nothing is known in advance.
+/// The jobs to come: what fragmentation is measured against. Learned from the arrivals up to now, so nothing
+/// is known in advance.
 #[derive(Debug, Default)]
 pub(super) struct Typical {
-    counts: Vec<(Part, u64)>,
+    shapes: ShapeMix<Part>,
     mix: Mix,
-    seen: u64,
-    next_refresh: u64,
 }
 
 impl Typical {
     /// Counts an arrival by its largest part.
-    pub(super) fn note(&mut self, part: &Part) {
-        match self.counts.binary_search_by_key(part, |&(known, _)| known) {
-            Ok(at) => self.counts[at].1 += 1,
-            Err(at) => self.counts.insert(at, (*part, 1)),
+    pub(super) fn note(&mut self, part: &Part, now: Timestamp) {
+        self.shapes.note(*part, now);
+        if let Some(expected) = self.shapes.news(now) {
+            let class = |(part, weight)| Class { part, models: u64::MAX, weight };
+            self.mix = Mix::new(expected.into_iter().map(class));
         }
-        self.seen += 1;
-        if self.seen >= self.next_refresh {
-            self.refresh();
-        }
-    }
-
-    /// Every 5 % more arrivals: the mix changes slowly.
-    fn refresh(&mut self) {
-        self.next_refresh = self.seen + self.seen / 20 + 1;
-        let class = |&(part, weight): &(Part, u64)| Class { part, models: u64::MAX, weight };
-        self.mix = Mix::new(self.counts.iter().map(class));
     }
 }
 

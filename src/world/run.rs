@@ -407,7 +407,7 @@ impl<'a> World<'a> {
             gpu_milli: class.demand_milli,
             is_running: job.is_preexisting(),
         });
-        self.typical.note(&class.bare_parts[home as usize][0]);
+        self.typical.note(&class.bare_parts[home as usize][0], self.now);
     }
 
     fn submit(&mut self, id: JobId) {

@@ -132,7 +132,7 @@ impl Feed {
             Event::Pod(pod) if matches!(pod.phase, PodPhase::Succeeded | PodPhase::Failed) => {
                 self.forget_pod(&pod.meta.key(), &pod.meta.uid);
             }
-            Event::Pod(pod) => self.put_pod(*pod),
+            Event::Pod(pod) => self.put_pod(*pod, now),
             Event::PodGone { namespace, name, uid } => {
                 self.forget_pod(&format!("{namespace}/{name}"), &uid);
             }
@@ -156,8 +156,9 @@ impl Feed {
         for name in std::mem::take(&mut self.marked) {
             self.digest(&name, now);
         }
-        if let Some(mix) = self.arrivals.news() {
-            self.snapshot.set_mix(&mix);
+        match self.arrivals.news(now) {
+            Some(mix) => self.snapshot.set_mix(&mix),
+            None => self.snapshot.follow_supply(),
         }
         self.snapshot.is_synced = self.is_synced();
         self.snapshot.generation += 1;
@@ -190,12 +191,14 @@ impl Feed {
         });
     }
 
-    fn put_pod(&mut self, pod: Pod) {
+    fn put_pod(&mut self, pod: Pod, now: Timestamp) {
         let key = pod.meta.key();
         let before = self.pods.get(&key);
         if before.is_none_or(|before| *before.uid != *pod.meta.uid) {
             let ask = Ask::new(&pod, None, &self.snapshot.policy);
-            self.arrivals.note(&ask);
+            // What a first list tells came long ago.
+            let is_dated = pod.meta.created != Timestamp::ZERO;
+            self.arrivals.note(&ask, if is_dated { pod.meta.created.min(now) } else { now });
         }
         let uid = Box::from(pod.meta.uid.as_str());
         let taken = Taken::of(&pod);
