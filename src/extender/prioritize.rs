@@ -110,8 +110,7 @@ fn score(nth: usize, of: usize) -> u8 {
     }
 }
 
-/// What the pod takes, from others to come as well, in steps of [`LOSS_STEP`] millionths of a GPU of average
-/// price.
+/// What the pod takes, from others to come as well (in steps of [`LOSS_STEP`]): millionths of a GPU of average price.
 fn cost(snapshot: &ExtenderSnapshot, ask: &Ask, node: &NodeView, class: Option<usize>) -> i64 {
     let loss = match class {
         Some(class) => node.losses.get(class).copied().flatten(),
@@ -122,10 +121,10 @@ fn cost(snapshot: &ExtenderSnapshot, ask: &Ask, node: &NodeView, class: Option<u
     };
     // kube-scheduler says it fits: what is known here is a moment old.
     let Some(loss) = loss else { return i64::MAX };
-    let loss = if node.is_elastic { KEPT } else { loss };
+    let loss = if node.is_elastic { KEPT } else { loss.div_euclid(LOSS_STEP) * LOSS_STEP };
     let taken = i64::from(ask.part.demand_milli()) * 1000 + loss;
     let price = i64::from(node.price_milli);
-    taken.saturating_mul(price).div_euclid(1000 * LOSS_STEP)
+    taken.saturating_mul(price).div_euclid(1000)
 }
 
 /// NVLink domains as the gang of one pod sees them; empty for pods without one.

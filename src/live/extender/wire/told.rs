@@ -139,6 +139,10 @@ fn failed(json: &mut Vec<u8>, filtered: &Filtered<'_>, quote: Quote) {
     json.extend_from_slice(b",\"Error\":\"\"}");
 }
 
+/// Scores with the end of their entry.
+const DIGITS: [&[u8]; 11] =
+    [b"0}", b"1}", b"2}", b"3}", b"4}", b"5}", b"6}", b"7}", b"8}", b"9}", b"10}"];
+
 /// `HostPriorityList`.
 pub fn priorities(scores: &[(&str, u8)], quote: Quote) -> Vec<u8> {
     let mut json = Vec::with_capacity(2 + 72 * scores.len());
@@ -146,11 +150,7 @@ pub fn priorities(scores: &[(&str, u8)], quote: Quote) -> Vec<u8> {
         json.extend_from_slice(b"{\"Host\":");
         quote(json, name);
         json.extend_from_slice(b",\"Score\":");
-        if *score > 9 {
-            json.push(b'0' + score / 10);
-        }
-        json.push(b'0' + score % 10);
-        json.push(b'}');
+        json.extend_from_slice(DIGITS[usize::from(*score).min(DIGITS.len() - 1)]);
     });
     json
 }
