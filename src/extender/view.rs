@@ -45,6 +45,8 @@ const AMD_UNHEALTHY: &str = "amd-gpu-unhealthy";
 /// cluster-autoscaler would like to remove the node.
 const CANDIDATE: &str = "DeletionCandidateOfClusterAutoscaler";
 const MIB: u64 = 1 << 20;
+/// No node has more GPUs; thousandths of what a request may claim must not overflow.
+const GPUS_MAX: u64 = 1_000_000;
 
 /// What somebody who watches the cluster knows of one node.
 #[derive(Clone, Debug)]
@@ -305,7 +307,8 @@ fn offers(seen: &Seen<'_>) -> Vec<Offer> {
 /// What is free: GPUs of all names together, they cannot be told apart here.
 fn room(seen: &Seen<'_>, offers: &[Offer]) -> Room {
     let small = |amount: u64| u32::try_from(amount).unwrap_or(u32::MAX - 1);
-    let sum = |of: fn(&Offer) -> u64| small(offers.iter().map(of).fold(0, u64::saturating_add));
+    let all = |of: fn(&Offer) -> u64| offers.iter().map(of).fold(0, u64::saturating_add);
+    let sum = |of| small(all(of).min(GPUS_MAX));
     let (mut cpu, mut memory) = (0_u64, 0_u64);
     for pod in &seen.pods {
         cpu = cpu.saturating_add(pod.cpu_milli);

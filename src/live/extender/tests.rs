@@ -390,3 +390,12 @@ async fn bodies_too_large_or_too_slow_are_refused() {
     slow.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 408");
 }
+
+/// Found by fuzzing.
+#[test]
+fn a_node_that_claims_millions_of_gpus_is_answered() {
+    let body = r#"{"Pod":{"metadata":{"name":"p","uid":"u"}},"Nodes":{"metadata":{},"items":[{"metadata":{"name":"n"},"status":{"capacity":{"nvidia.com/gpu":"9000000000"},"allocatable":{"nvidia.com/gpu":"9000000000"}}}]},"NodeNames":null}"#;
+    let snapshot = ExtenderSnapshot::new(Policy::default());
+    assert!(filter_body(body.as_bytes(), &snapshot, Timestamp(1), |_, _, _| {}).is_ok());
+    assert!(prioritize_body(body.as_bytes(), &snapshot, Timestamp(1)).is_ok());
+}
